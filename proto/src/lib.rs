@@ -1,0 +1,10 @@
+//! The wire contract `farthing.v1`, generated from `proto/farthing/v1/*.proto`.
+
+/// Messages, clients and servers of `farthing.v1`.
+#[allow(missing_docs, clippy::all, clippy::pedantic, clippy::restriction)]
+pub mod v1 {
+    tonic::include_proto!("farthing.v1");
+}
+
+/// The compiled descriptors, for server reflection.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/farthing.bin"));

@@ -1,0 +1,18 @@
+//! Where things are kept: the traits that the stages know, and the backends behind them.
+//!
+//! | trait | holds | embedded |
+//! |---|---|---|
+//! | [`log::Log`] | the truth: records in shards | segment files |
+//! | [`snapshots::Snapshots`] | the fold's state at a record boundary | files |
+//! | [`charges::Charges`] | what the fold put out | SQLite |
+//! | [`books::Books`] | what people edit and auditors read | SQLite |
+
+// Reading order: the log and what stands in it, what comes out of it, the books, then the backends.
+pub mod shard;
+pub mod record;
+pub mod log;
+pub mod snapshots;
+pub mod output;
+pub mod charges;
+pub mod books;
+pub mod keyring;
