@@ -3,7 +3,7 @@
 use crate::number::{Amount, Error, Minor};
 use std::fmt;
 
-/// An ISO 4217 currency, with its number of decimals (list one, 2024: JPY 0, USD 2, KWD 3).
+/// An ISO 4217 currency, with its number of decimals (list one, 2025: JPY 0, USD 2, KWD 3).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Currency([u8; 3]);
 
@@ -73,7 +73,9 @@ impl Currency {
             Rounding::Down => false,
         };
         let rounded = if away { whole + amount.raw().signum() } else { whole };
-        i64::try_from(rounded).map(Minor).map_err(|_| Error::Overflow { what: "amount", limit: "64 bits of minor units" })
+        i64::try_from(rounded)
+            .map(Minor)
+            .map_err(|_| Error::Overflow { what: "amount", limit: "64 bits of minor units" })
     }
 
     /// Printed money, exact again.
@@ -138,7 +140,7 @@ const CODES: [(u32, &str); 3] = [
          CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GTQ GYD HKD HNL HTG HUF IDR ILS INR IRR JMD \
          KES KGS KHR KPW KYD KZT LAK LBP LKR LRD LSL MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MYR MZN NAD NGN NIO \
          NOK NPR NZD PAB PEN PGK PHP PKR PLN QAR RON RSD RUB SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL \
-         THB TJS TMT TOP TRY TTD TWD TZS UAH USD UYU UZS VED VES WST XCD YER ZAR ZMW ZWG",
+         THB TJS TMT TOP TRY TTD TWD TZS UAH USD UYU UZS VED VES WST XCD XCG YER ZAR ZMW ZWG",
     ),
     (3, "BHD IQD JOD KWD LYD OMR TND"),
 ];

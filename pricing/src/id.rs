@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 /// An id was empty, too long, or had a character that ids may not have.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("'{found}' cannot be an id; allowed are 1 to 128 bytes of printable text without blanks, '/' or control characters")]
+#[error(
+    "'{found}' cannot be an id; allowed are 1 to 128 bytes of printable text without blanks, '/' or control characters"
+)]
 pub struct Error {
     /// The text, cut to 64 characters.
     pub found: String,

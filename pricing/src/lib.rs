@@ -4,16 +4,17 @@
 //! `farthing quote`, and a bill in the invoicer, so the three cannot disagree.
 
 // Reading order: the numbers, the words, then meaning from the single event up to the bill.
-pub mod number;
-pub mod time;
-pub mod id;
+pub mod bill;
+pub mod catalog;
 pub mod currency;
-pub mod group;
-pub mod meter;
 pub mod curve;
+pub mod group;
+pub mod id;
+pub mod meter;
+pub mod number;
 pub mod period;
 pub mod plan;
-pub mod subscription;
-pub mod catalog;
+pub mod price;
 pub mod settle;
-pub mod bill;
+pub mod subscription;
+pub mod time;

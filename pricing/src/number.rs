@@ -10,11 +10,13 @@
 //!
 //! The scales are chosen so that `Quantity × UnitPrice` is an [`Amount`] with no rounding at all (9 + 15 = 24). A number
 //! with more decimals than its type holds is refused, never rounded. A division that does not come out rounds half to
-//! even, in [`mul_div`] and nowhere else.
+//! even, in [`mul_div`] (or [`div_wide`], its 256-bit half) and nowhere else.
 
 use ethnum::I256;
 use std::fmt;
 use std::str::FromStr;
+
+mod text;
 
 /// Why a number was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -48,73 +50,49 @@ pub enum Error {
     DivisionByZero,
 }
 
-/// `a × b ÷ divisor`, in 256 bits, rounded half to even: the one place where a division rounds.
+/// Whole minor units of a currency (cents for USD, yen for JPY): what a bill prints and a customer pays.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+pub struct Minor(pub i64);
+
+/// `a × b ÷ divisor`, rounded half to even: the one place where a division rounds. The product may need 256 bits.
 ///
 /// # Errors
 /// [`Error::DivisionByZero`]; [`Error::Overflow`] when the result does not fit 128 bits.
+#[inline]
 pub fn mul_div(a: i128, b: i128, divisor: i128) -> Result<i128, Error> {
+    // The product of most events fits 128 bits, and dividing those is an order of magnitude quicker.
+    if let Some(product) = a.checked_mul(b)
+        && let Some(quotient) = product.checked_div(divisor)
+    {
+        let remainder = (product % divisor).unsigned_abs();
+        if remainder == 0 {
+            return Ok(quotient);
+        }
+        // A remainder means |divisor| ≥ 2, so that neither doubling it nor the step away from zero can overflow.
+        let twice = remainder * 2;
+        let round_away =
+            twice > divisor.unsigned_abs() || (twice == divisor.unsigned_abs() && quotient.unsigned_abs() % 2 == 1);
+        let away = if (product < 0) == (divisor < 0) { 1 } else { -1 };
+        return Ok(if round_away { quotient + away } else { quotient });
+    }
+    div_wide(I256::from(a) * I256::from(b), divisor)
+}
+
+/// `product ÷ divisor` of a 256-bit product, rounded half to even.
+///
+/// # Errors
+/// [`Error::DivisionByZero`]; [`Error::Overflow`] when the result does not fit 128 bits.
+pub fn div_wide(product: I256, divisor: i128) -> Result<i128, Error> {
     if divisor == 0 {
         return Err(Error::DivisionByZero);
     }
-    let product = I256::from(a) * I256::from(b);
     let divisor = I256::from(divisor);
-    let quotient = product / divisor;
-    let remainder = product % divisor;
+    let (quotient, remainder) = (product / divisor, product % divisor);
     let twice = remainder.abs() * I256::from(2);
     let round_away = twice > divisor.abs() || (twice == divisor.abs() && quotient % I256::from(2) != I256::ZERO);
     let away = if (product < I256::ZERO) == (divisor < I256::ZERO) { I256::ONE } else { -I256::ONE };
     let rounded = if round_away { quotient + away } else { quotient };
     i128::try_from(rounded).map_err(|_| Error::Overflow { what: "result", limit: "128 bits" })
-}
-
-/// Reads decimal text to a raw integer at `scale`.
-fn parse(text: &[u8], scale: u32, what: &'static str, limit: &'static str) -> Result<i128, Error> {
-    let found = || String::from_utf8_lossy(&text[..text.len().min(64)]).into_owned();
-    let not_decimal = || Error::NotDecimal { found: found() };
-    let (negative, digits) = match text {
-        [b'-', rest @ ..] => (true, rest),
-        [b'+', rest @ ..] => (false, rest),
-        rest => (false, rest),
-    };
-    let point = digits.iter().position(|&byte| byte == b'.');
-    let (whole, fraction) = match point {
-        Some(at) => (&digits[..at], &digits[at + 1..]),
-        None => (digits, &[][..]),
-    };
-    if whole.is_empty() || (point.is_some() && fraction.is_empty()) {
-        return Err(not_decimal());
-    }
-    if !whole.iter().chain(fraction).all(u8::is_ascii_digit) {
-        return Err(not_decimal());
-    }
-    let significant = fraction.len() - fraction.iter().rev().take_while(|&&byte| byte == b'0').count();
-    let fraction = &fraction[..significant];
-    let missing = (scale as usize).checked_sub(significant).ok_or_else(|| Error::TooManyDecimals {
-        found: found(),
-        decimals: significant,
-        decimals_max: scale,
-    })?;
-    let overflow = || Error::Overflow { what, limit };
-    let mut raw: i128 = 0;
-    for &digit in whole.iter().chain(fraction) {
-        raw = raw.checked_mul(10).and_then(|raw| raw.checked_add(i128::from(digit - b'0'))).ok_or_else(overflow)?;
-    }
-    for _ in 0..missing {
-        raw = raw.checked_mul(10).ok_or_else(overflow)?;
-    }
-    Ok(if negative { -raw } else { raw })
-}
-
-/// Writes a raw integer at `scale` as decimal text without trailing zeros.
-fn write(raw: i128, scale: u32, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let one = 10u128.pow(scale);
-    let (whole, fraction) = (raw.unsigned_abs() / one, raw.unsigned_abs() % one);
-    let sign = if raw < 0 { "-" } else { "" };
-    if fraction == 0 {
-        return write!(out, "{sign}{whole}");
-    }
-    let fraction = format!("{fraction:0width$}", width = scale as usize);
-    write!(out, "{sign}{whole}.{}", fraction.trim_end_matches('0'))
 }
 
 macro_rules! fixed_point {
@@ -132,21 +110,38 @@ macro_rules! fixed_point {
             pub const ONE: Self = Self(10i128.pow($scale));
             /// The largest raw value, and with a minus sign the smallest.
             pub const RAW_MAX: i128 = $max;
+            /// The largest.
+            pub const MAX: Self = Self($max);
+
+            const OVERFLOW: Error = Error::Overflow { what: $what, limit: $limit };
 
             /// From the raw integer at [`Self::SCALE`].
             ///
             /// # Errors
             /// [`Error::Overflow`] beyond [`Self::RAW_MAX`].
+            #[inline]
             pub const fn from_raw(raw: i128) -> Result<Self, Error> {
                 if raw > Self::RAW_MAX || raw < -Self::RAW_MAX {
-                    return Err(Error::Overflow { what: $what, limit: $limit });
+                    return Err(Self::OVERFLOW);
                 }
                 Ok(Self(raw))
             }
 
             /// The raw integer at [`Self::SCALE`].
+            #[inline]
             pub const fn raw(self) -> i128 {
                 self.0
+            }
+
+            /// Exactly so many.
+            ///
+            /// # Errors
+            /// [`Error::Overflow`].
+            pub const fn from_whole(count: i128) -> Result<Self, Error> {
+                match count.checked_mul(Self::ONE.0) {
+                    Some(raw) => Self::from_raw(raw),
+                    None => Err(Self::OVERFLOW),
+                }
             }
 
             /// Reads decimal text as written: `12`, `-0.5`, `1.000`. No exponent, no grouping, no NaN.
@@ -154,17 +149,18 @@ macro_rules! fixed_point {
             /// # Errors
             /// See [`Error`].
             pub fn parse(text: &[u8]) -> Result<Self, Error> {
-                parse(text, $scale, $what, $limit).and_then(Self::from_raw)
+                text::parse(text, $scale, $what, $limit).and_then(Self::from_raw)
             }
 
             /// The sum, refused beyond the limit.
             ///
             /// # Errors
             /// [`Error::Overflow`].
+            #[inline]
             pub const fn add(self, other: Self) -> Result<Self, Error> {
                 match self.0.checked_add(other.0) {
                     Some(raw) => Self::from_raw(raw),
-                    None => Err(Error::Overflow { what: $what, limit: $limit }),
+                    None => Err(Self::OVERFLOW),
                 }
             }
 
@@ -172,11 +168,20 @@ macro_rules! fixed_point {
             ///
             /// # Errors
             /// [`Error::Overflow`].
+            #[inline]
             pub const fn sub(self, other: Self) -> Result<Self, Error> {
                 match self.0.checked_sub(other.0) {
                     Some(raw) => Self::from_raw(raw),
-                    None => Err(Error::Overflow { what: $what, limit: $limit }),
+                    None => Err(Self::OVERFLOW),
                 }
+            }
+
+            /// The sum of all, refused beyond the limit.
+            ///
+            /// # Errors
+            /// [`Error::Overflow`].
+            pub fn sum(all: impl IntoIterator<Item = Self>) -> Result<Self, Error> {
+                all.into_iter().try_fold(Self::ZERO, Self::add)
             }
 
             /// The same distance on the other side of zero.
@@ -188,33 +193,38 @@ macro_rules! fixed_point {
             /// `self × numerator ÷ denominator`, rounded half to even at this scale.
             ///
             /// # Errors
-            /// See [`mul_div`].
+            /// [`Error::Overflow`], [`Error::DivisionByZero`].
             pub fn scale_by(self, numerator: i128, denominator: i128) -> Result<Self, Error> {
-                mul_div(self.0, numerator, denominator).and_then(Self::from_raw)
+                mul_div(self.0, numerator, denominator).map_err(Self::own).and_then(Self::from_raw)
             }
 
             /// True for exactly nothing.
-            pub const fn is_zero(self) -> bool {
+            pub const fn is_zero(&self) -> bool {
                 self.0 == 0
             }
 
             /// True below zero.
-            pub const fn is_negative(self) -> bool {
+            pub const fn is_negative(&self) -> bool {
                 self.0 < 0
             }
 
             /// True above zero.
-            pub const fn is_positive(self) -> bool {
+            pub const fn is_positive(&self) -> bool {
                 self.0 > 0
+            }
+
+            /// An overflow of 128 bits is, to the reader, one of this type.
+            fn own(error: Error) -> Error {
+                match error {
+                    Error::Overflow { .. } => Self::OVERFLOW,
+                    other => other,
+                }
             }
         }
 
         impl fmt::Display for $name {
             fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-                let mut text = String::new();
-                fmt::write(&mut text, format_args!("{}", Shown { raw: self.0, scale: $scale }))?;
-                let digits = text.strip_prefix('-').unwrap_or(&text);
-                out.pad_integral(self.0 >= 0, "", digits)
+                text::write(self.0, $scale, out)
             }
         }
 
@@ -233,23 +243,20 @@ macro_rules! fixed_point {
 
         impl<'de> serde::Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
-                Self::parse(text.as_bytes()).map_err(serde::de::Error::custom)
+                struct Text;
+                impl serde::de::Visitor<'_> for Text {
+                    type Value = $name;
+                    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                        out.write_str(concat!("a ", $what, " as decimal text"))
+                    }
+                    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<$name, E> {
+                        $name::parse(text.as_bytes()).map_err(E::custom)
+                    }
+                }
+                deserializer.deserialize_str(Text)
             }
         }
     };
-}
-
-/// A raw integer and its scale, as decimal text.
-struct Shown {
-    raw: i128,
-    scale: u32,
-}
-
-impl fmt::Display for Shown {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write(self.raw, self.scale, out)
-    }
 }
 
 fixed_point! {
@@ -269,20 +276,30 @@ fixed_point! {
     Amount, 24, 10i128.pow(38) - 1, "amount", "below 100000000000000 currency units"
 }
 
-/// Whole minor units of a currency (cents for USD, yen for JPY): what a bill prints and a customer pays.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
-pub struct Minor(pub i64);
-
 impl Quantity {
     /// `quantity × price`, exact: the scales add up.
     ///
     /// # Errors
     /// [`Error::Overflow`] at 10¹⁴ currency units.
+    #[inline]
     pub const fn times(self, each: UnitPrice) -> Result<Amount, Error> {
         match self.0.checked_mul(each.0) {
             Some(raw) => Amount::from_raw(raw),
-            None => Err(Error::Overflow { what: "amount", limit: "below 100000000000000 currency units" }),
+            None => Err(Amount::OVERFLOW),
         }
+    }
+
+    /// `product ÷ divisor` of raw numbers, rounded half to even.
+    pub(crate) fn from_ratio(product: I256, divisor: i128) -> Result<Quantity, Error> {
+        div_wide(product, divisor).map_err(Self::own).and_then(Self::from_raw)
+    }
+
+    /// `quantity × rate`, exact, as money: a share of a value that is counted in currency units.
+    ///
+    /// # Errors
+    /// [`Error::Overflow`] at 10¹⁴ currency units.
+    pub const fn times_rate(self, rate: Rate) -> Result<Amount, Error> {
+        self.times(UnitPrice(rate.0))
     }
 
     /// `quantity × price ÷ per`: the price is for each `per` units. Rounds half to even at 10⁻²⁴ where it does not
@@ -290,16 +307,45 @@ impl Quantity {
     ///
     /// # Errors
     /// [`Error::Overflow`], [`Error::DivisionByZero`].
+    #[inline]
     pub fn times_per(self, each: UnitPrice, per: Quantity) -> Result<Amount, Error> {
-        if per == Quantity::ONE {
+        if per.0 == Self::ONE.0 {
             return self.times(each);
         }
-        // raw: q·10⁹ × e·10¹⁵ × 10⁹ ÷ (per·10⁹), and q × e alone may need 256 bits.
-        let each_scaled = each.0.checked_mul(Quantity::ONE.0);
-        match each_scaled {
-            Some(each_scaled) => mul_div(self.0, each_scaled, per.0).and_then(Amount::from_raw),
-            None => Err(Error::Overflow { what: "amount", limit: "below 100000000000000 currency units" }),
+        // In raw numbers: q·10⁹ × e·10¹⁵ × 10⁹ ÷ (per·10⁹). A whole `per` takes the last two out.
+        let raw = if per.0 % Self::ONE.0 == 0 {
+            mul_div(self.0, each.0, per.0 / Self::ONE.0)
+        } else {
+            // A product beyond 256 bits cannot be divided by 127 bits into an Amount, so overflow here is overflow there.
+            let product = (I256::from(self.0) * I256::from(each.0)).checked_mul(I256::from(Self::ONE.0));
+            div_wide(product.ok_or(Amount::OVERFLOW)?, per.0)
+        };
+        raw.map_err(Amount::own).and_then(Amount::from_raw)
+    }
+}
+
+impl Rate {
+    /// Reads a rate as people write it: `0.029` or `2.9%`.
+    ///
+    /// # Errors
+    /// See [`Error`]; a percentage may have 13 decimals.
+    pub fn parse_share(text: &str) -> Result<Self, Error> {
+        match text.strip_suffix('%') {
+            None => Self::parse(text.as_bytes()),
+            // At 13 decimals, the raw number of a percentage is the rate's at 15.
+            Some(percent) => text::parse(percent.trim_end().as_bytes(), Self::SCALE - 2, "rate", "10²³ percent")
+                .and_then(Self::from_raw),
         }
+    }
+}
+
+impl UnitPrice {
+    /// The price of exactly one unit.
+    ///
+    /// # Errors
+    /// [`Error::Overflow`] at 10¹⁴ currency units.
+    pub const fn amount(self) -> Result<Amount, Error> {
+        Quantity::ONE.times(self)
     }
 }
 
@@ -310,5 +356,21 @@ impl Amount {
     /// [`Error::Overflow`].
     pub fn times_rate(self, rate: Rate) -> Result<Amount, Error> {
         self.scale_by(rate.raw(), Rate::ONE.raw())
+    }
+
+    /// `self × count`, exact.
+    ///
+    /// # Errors
+    /// [`Error::Overflow`].
+    pub const fn times_count(self, count: i128) -> Result<Amount, Error> {
+        match self.0.checked_mul(count) {
+            Some(raw) => Self::from_raw(raw),
+            None => Err(Self::OVERFLOW),
+        }
+    }
+
+    /// The same as the price of one unit; none where it has more decimals than a price holds.
+    pub const fn unit_price(self) -> Option<UnitPrice> {
+        if self.0 % Quantity::ONE.0 == 0 { Some(UnitPrice(self.0 / Quantity::ONE.0)) } else { None }
     }
 }
