@@ -19,7 +19,11 @@ pub trait Charges: Send + Sync + 'static {
     async fn boundary(&self, shard: Shard) -> Result<Option<Boundary>, Error>;
 
     /// Manifests in the order they were stored, after `cursor` (0: from the first), at most `count_max`.
-    async fn manifests(&self, cursor: ManifestCursor, count_max: usize) -> Result<Vec<(ManifestCursor, Manifest)>, Error>;
+    async fn manifests(
+        &self,
+        cursor: ManifestCursor,
+        count_max: usize,
+    ) -> Result<Vec<(ManifestCursor, Manifest)>, Error>;
 
     /// The newest manifests of these periods, in any order; periods that have none are left out.
     async fn newest(&self, tenant: &TenantId, periods: &[PeriodKey]) -> Result<Vec<Manifest>, Error>;

@@ -8,11 +8,11 @@
 //! | [`books::Books`] | what people edit and auditors read | SQLite |
 
 // Reading order: the log and what stands in it, what comes out of it, the books, then the backends.
-pub mod shard;
-pub mod record;
-pub mod log;
-pub mod snapshots;
-pub mod output;
-pub mod charges;
 pub mod books;
+pub mod charges;
 pub mod keyring;
+pub mod log;
+pub mod output;
+pub mod record;
+pub mod shard;
+pub mod snapshots;

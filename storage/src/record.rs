@@ -1,12 +1,50 @@
 //! What stands in the log. Whatever could make two folds differ is a record.
+//!
+//! # Format
+//! Integers are little-endian; a varint has 7 bits a byte, the lowest first; text is a varint of its length in bytes, then
+//! UTF-8.
+//!
+//! | bytes | |
+//! |---|---|
+//! | 2 | `FR` |
+//! | 1 | version, 1 |
+//! | 1 | kind: 0 control, 1 events |
+//! | 4 | crc32c of the four bytes before and all bytes after |
+//! | … | body |
+//!
+//! The body of a control record is JSON, see [`Control`]. That of events:
+//!
+//! | part | is |
+//! |---|---|
+//! | accounts | varint count, then tenant and customer as text, each |
+//! | types, sources | varint count, then text, each |
+//! | shapes | varint count, then each a varint count of names and the names as text |
+//! | events | varint count, varint length in bytes of the numbers, the numbers |
+//! | text | to the end: of each event its id, then its values, with nothing between |
+//!
+//! The numbers of an event: a byte of flags (bit 0 account, 1 type, 2 source, 3 shape: the same as the event before, the
+//! first event has none of them), a varint index for each that is not the same, the time less that of the event before as
+//! a zigzag varint (the first: less zero), 8 bytes of payload hash, the varint length of the id and of each value in the
+//! shape's order. So text is checked for UTF-8 once for a record, and events are read without copies.
+
+// Reading order: the numbers on the wire, then encoding, then decoding.
+mod decode;
+mod dictionary;
+mod encode;
+#[cfg(test)]
+mod tests;
+mod wire;
+
+pub use decode::{Event, Events, Values, decode};
+pub use encode::{EventsBuilder, encode_control};
 
 use crate::shard::{Offset, Shard, ShardCount};
-use bytes::Bytes;
 use pricing::id::{CustomerId, TenantId};
 use pricing::meter::Meter;
 use pricing::plan::PlanVersion;
 use pricing::subscription::Subscription;
 use pricing::time::{Instant, Span};
+use std::hash::Hasher;
 
 /// A record without events. Its body is JSON: rare, readable, and able to grow.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -112,12 +150,8 @@ pub struct EventRef<'a> {
     pub properties: &'a [(&'a str, &'a str)],
 }
 
-/// Collects events into one encoded record: a dictionary of accounts (tenant and customer), types, sources and shapes
-/// (sets of property names), then the events.
-#[derive(Debug, Default)]
-pub struct EventsBuilder {
-    _private: (),
-}
+/// The newest record version that is known here.
+pub const VERSION_NEWEST: u8 = 1;
 
 /// A decoded record, borrowing from its bytes.
 #[derive(Debug)]
@@ -126,50 +160,6 @@ pub enum Record<'a> {
     Control(Box<Control>),
     /// Events.
     Events(Events<'a>),
-}
-
-/// The events of a record. The dictionary is read at once; [`Events::iter`] reads the events one by one.
-#[derive(Debug)]
-pub struct Events<'a> {
-    /// Tenant and customer.
-    pub accounts: Vec<(&'a str, &'a str)>,
-    /// Event types.
-    pub types: Vec<&'a str>,
-    /// Sources.
-    pub sources: Vec<&'a str>,
-    /// Property names, sorted; one list for each shape.
-    pub shapes: Vec<Vec<&'a str>>,
-    /// How many events.
-    pub count: u32,
-    /// The encoded events.
-    body: &'a [u8],
-}
-
-/// One event of a record, borrowed.
-#[derive(Clone, Debug)]
-pub struct Event<'a> {
-    /// Index into [`Events::accounts`].
-    pub account: u32,
-    /// Index into [`Events::types`].
-    pub event_type: u32,
-    /// Index into [`Events::sources`].
-    pub source: u32,
-    /// Index into [`Events::shapes`].
-    pub shape: u32,
-    /// The id as sent.
-    pub id: &'a str,
-    /// When it happened.
-    pub time: Instant,
-    /// See [`payload_hash`].
-    pub payload: u64,
-    /// The properties' values, in the shape's order (at most 64 by default); borrowed from the record.
-    pub values: Values<'a>,
-}
-
-/// The values of an event's properties, encoded.
-#[derive(Clone, Copy, Debug)]
-pub struct Values<'a> {
-    _bytes: &'a [u8],
 }
 
 /// Why bytes are no record.
@@ -199,58 +189,68 @@ pub enum DecodeError {
     },
 }
 
-/// The hash of what a sender sent: SipHash-2-4 (64 bits, zero key) over type, time as sent (absent stays absent) and the
-/// sorted properties, each length-prefixed.
-pub fn payload_hash(_event_type: &str, _time: Option<Instant>, _properties: &[(&str, &str)]) -> u64 {
-    todo!()
+/// The hash of what a sender sent: SipHash-2-4 (64 bits, zero key) over the type, the time as sent and the sorted
+/// properties. Text goes in as its length (u32, little-endian) and its bytes; the time as a byte 0 where the sender gave
+/// none, otherwise a byte 1 and its nanoseconds (i64, little-endian). It is part of the stored format and never changes.
+pub fn payload_hash(event_type: &str, time: Option<Instant>, properties: &[(&str, &str)]) -> u64 {
+    let mut pieces = Pieces::default();
+    pieces.text(event_type);
+    match time {
+        None => pieces.bytes(&[0]),
+        Some(time) => {
+            pieces.bytes(&[1]);
+            pieces.bytes(&time.nanos().to_le_bytes());
+        }
+    }
+    for (name, value) in properties {
+        pieces.text(name);
+        pieces.text(value);
+    }
+    pieces.finish()
 }
 
-/// Encodes a record without events.
-pub fn encode_control(_control: &Control) -> Bytes {
-    todo!()
+/// Gathers small pieces for the hash, which is faster over long ones; the result is that of all bytes in a row.
+struct Pieces {
+    hasher: siphasher::sip::SipHasher24,
+    buffer: [u8; 256],
+    filled: usize,
 }
 
-/// Checks and decodes a record.
-///
-/// # Errors
-/// See [`DecodeError`].
-pub fn decode(_record: &[u8]) -> Result<Record<'_>, DecodeError> {
-    todo!()
-}
+// === impl Pieces ===
 
-impl EventsBuilder {
-    /// Adds an event.
-    pub fn push(&mut self, _event: &EventRef<'_>) {
-        todo!()
-    }
-
-    /// How many events it holds.
-    pub fn count(&self) -> u32 {
-        todo!()
-    }
-
-    /// About how many bytes the record will have.
-    pub fn bytes(&self) -> usize {
-        todo!()
-    }
-
-    /// The encoded record; the builder is empty again and keeps its memory.
-    pub fn finish(&mut self) -> Bytes {
-        todo!()
+impl Default for Pieces {
+    fn default() -> Self {
+        Self { hasher: siphasher::sip::SipHasher24::new(), buffer: [0; 256], filled: 0 }
     }
 }
 
-impl<'a> Events<'a> {
-    /// The events in order. Malformed bytes (which the checksum should have caught) are an error.
-    pub fn iter(&self) -> impl Iterator<Item = Result<Event<'a>, DecodeError>> + '_ {
-        let _ = self.body;
-        std::iter::empty()
+impl Pieces {
+    fn text(&mut self, text: &str) {
+        let length = u32::try_from(text.len()).unwrap_or(u32::MAX);
+        self.bytes(&length.to_le_bytes());
+        self.bytes(text.as_bytes());
     }
-}
 
-impl<'a> Values<'a> {
-    /// The values, in the shape's order.
-    pub fn iter(&self) -> impl Iterator<Item = &'a str> + '_ {
-        std::iter::empty()
+    fn bytes(&mut self, bytes: &[u8]) {
+        match self.buffer.get_mut(self.filled..self.filled + bytes.len()) {
+            Some(free) => {
+                free.copy_from_slice(bytes);
+                self.filled += bytes.len();
+            }
+            None => {
+                self.flush();
+                self.hasher.write(bytes);
+            }
+        }
+    }
+
+    fn flush(&mut self) {
+        self.hasher.write(self.buffer.get(..self.filled).unwrap_or_default());
+        self.filled = 0;
+    }
+
+    fn finish(mut self) -> u64 {
+        self.flush();
+        self.hasher.finish()
     }
 }
