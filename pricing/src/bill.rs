@@ -1,1 +1,19 @@
-//! To be written.
+//! Bills: what a customer owes in one currency at one moment, from the exact settling of each subscription to the printed
+//! document.
+//!
+//! A customer's bills in one currency are a chain, and the chain is a pure fold: an [`Account`] and a [`Request`] make the
+//! next [`Bill`] and the next account. Whoever folds the same requests gets the same bytes, so a draft is simply computed
+//! again, and `farthing rate` is the same function over a file.
+
+// Reading order: what goes in, what comes out, then how.
+mod account;
+mod document;
+mod line;
+mod request;
+mod schedule;
+
+pub use account::Account;
+pub use document::{Status, csv, document};
+pub use line::{Bill, Kind, Line, TaxTotal};
+pub use request::{Credit, CreditKind, Error, Party, Plans, Prepared, Request, Tax, prepare};
+pub use schedule::{Due, Part, parts, schedule};

@@ -1,0 +1,134 @@
+//! A bill and its lines.
+
+use super::{Party, Tax};
+use crate::currency::Currency;
+use crate::group::Group;
+use crate::id::{MeterId, PriceId, SubscriptionId};
+use crate::number::{Amount, Minor, Quantity};
+use crate::period::Period;
+
+/// The content of a bill: all of a document but its number and status.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Bill {
+    /// `CUSTOMER/CURRENCY/END`.
+    pub id: String,
+    /// Who is billed.
+    pub party: Party,
+    /// What all its sums are in.
+    pub currency: Currency,
+    /// From the earliest start of the periods that it settles to its end; of no length where it settles none (an opening
+    /// bill, a final one).
+    pub period: Period,
+    /// By subscription, each in its plan's order.
+    pub lines: Vec<Line>,
+    /// Σ of the lines, exact: before tax, also where the prices hold the tax.
+    pub net_exact: Amount,
+    /// Σ of the lines as printed.
+    pub net: Minor,
+    /// `net_exact − net`: what this bill adds to the customer's rounding account.
+    pub rounding_residue: Amount,
+    /// Once for each category and rate.
+    pub taxes: Vec<TaxTotal>,
+    /// With tax.
+    pub total: Minor,
+    /// Prepaid money taken off.
+    pub prepaid: Minor,
+    /// What is to be paid.
+    pub due: Minor,
+    /// True where every printed sum is zero: counted as invoiced, but issued only when asked.
+    pub zero: bool,
+}
+
+/// One line.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Line {
+    /// What it is.
+    pub kind: Kind,
+    /// Whose, where it is one subscription's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subscription: Option<SubscriptionId>,
+    /// The price.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price: Option<PriceId>,
+    /// Its meter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub meter: Option<MeterId>,
+    /// The group, for prices that are applied inside each.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<Group>,
+    /// The tier, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tier: Option<u32>,
+    /// What a reader is told.
+    pub description: String,
+    /// How many.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quantity: Option<Quantity>,
+    /// At what price: as exact as an amount, since a line may be 1 × amount.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub each: Option<Amount>,
+    /// For how many units `each` is, where not for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per: Option<Quantity>,
+    /// Exact, before tax.
+    pub amount_exact: Amount,
+    /// As printed.
+    pub amount: Minor,
+    /// The tax that it falls under.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tax: Option<Tax>,
+    /// The unit's code on documents, such as DAY.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measure: Option<std::sync::Arc<str>>,
+}
+
+/// What a line is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// What was used.
+    Usage,
+    /// A fixed fee.
+    Fee,
+    /// Up to the minimum of a price.
+    Minimum,
+    /// Up to the minimum spend.
+    Commitment,
+    /// Something off.
+    Discount,
+    /// Money given back or given: the unused part of an advance fee, a promotional credit.
+    Credit,
+    /// A whole minor unit out of the rounding account.
+    Rounding,
+    /// What a period already invoiced settles differently now.
+    Adjustment,
+}
+
+/// The tax of one category and rate.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct TaxTotal {
+    /// Which.
+    #[serde(flatten)]
+    pub tax: Tax,
+    /// Σ of its lines as printed.
+    pub net: Minor,
+    /// The tax on it.
+    #[serde(rename = "tax")]
+    pub amount: Minor,
+}
+
+impl Kind {
+    /// Its word in documents.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Usage => "usage",
+            Self::Fee => "fee",
+            Self::Minimum => "minimum",
+            Self::Commitment => "commitment",
+            Self::Discount => "discount",
+            Self::Credit => "credit",
+            Self::Rounding => "rounding",
+            Self::Adjustment => "adjustment",
+        }
+    }
+}

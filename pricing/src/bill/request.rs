@@ -1,0 +1,189 @@
+//! What a bill is made of.
+
+use super::{Account, Bill};
+use crate::currency::{Currency, Rounding};
+use crate::id::{CreditId, CustomerId, PriceId, SellerId, SubscriptionId, TaxId};
+use crate::number::{self, Amount, Rate};
+use crate::plan::{PlanRef, PlanVersion};
+use crate::settle::Usage;
+use crate::subscription::Subscription;
+use crate::time::{self, Instant};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Every plan version that the subscriptions' terms name.
+pub type Plans = BTreeMap<PlanRef, Arc<PlanVersion>>;
+
+/// Everything that one bill is a function of.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// When the bill ends; later than [`Account::end`].
+    pub end: Instant,
+    /// What it is in: the subscriptions' periods under plans of other currencies stand on other bills.
+    pub currency: Currency,
+    /// Who is billed.
+    pub party: &'a Party,
+    /// All of the customer's subscriptions, in any order, ended ones included.
+    pub subscriptions: &'a [Subscription],
+    /// The plan versions that they name.
+    pub plans: &'a Plans,
+    /// The tenant's taxes by name: those that the customer, the prices and the fees name must be there.
+    pub taxes: &'a BTreeMap<TaxId, Tax>,
+    /// The customer's credits, in any order.
+    pub credits: &'a [Credit],
+    /// How the exact sum becomes minor units.
+    pub rounding: Rounding,
+    /// The newest totals by subscription and start of period: every period that [`super::parts`] names must be there;
+    /// periods settled before are settled again where they are there, and left alone where they are not.
+    pub usage: &'a BTreeMap<(SubscriptionId, Instant), Usage>,
+    /// Where the bill before left off; the default for a customer's first bill in the currency.
+    pub account: &'a Account,
+}
+
+/// A bill, and the account that the next one starts from once this one is issued.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Prepared {
+    /// The document's content.
+    pub bill: Bill,
+    /// The account after it.
+    pub account: Account,
+}
+
+/// Who is billed, as far as the sums depend on it.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Party {
+    /// The pseudonym.
+    pub id: CustomerId,
+    /// The tax of whatever names none of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tax: Option<TaxId>,
+    /// Who bills, where the plan does not say otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seller: Option<SellerId>,
+}
+
+/// A tax, as the catalog has it when the bill is made.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+pub struct Tax {
+    /// The category's code in EN 16931: S, Z, E, AE, …
+    pub category: Arc<str>,
+    /// 0.19 is 19 %.
+    pub rate: Rate,
+    /// Why there is none, where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Arc<str>>,
+}
+
+/// Money that the customer has with the seller. (Not yet taken off: finance's part.)
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Credit {
+    /// Its name.
+    pub id: CreditId,
+    /// Where it counts.
+    pub kind: CreditKind,
+    /// How much it was at first.
+    pub amount: Amount,
+    /// In which currency.
+    pub currency: Currency,
+    /// It counts on bills that end before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<Instant>,
+}
+
+/// Where a credit counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CreditKind {
+    /// Off the sum, before tax.
+    Promotional,
+    /// Paid before: off the total, after tax.
+    Prepaid,
+}
+
+/// Why no bill was made.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// A period that the bill settles has no totals yet.
+    #[error(
+        "the usage of subscription '{subscription}' in its period from {start} is not there yet; wait for its manifest"
+    )]
+    NoUsage {
+        /// Whose.
+        subscription: SubscriptionId,
+        /// The period's start.
+        start: Instant,
+    },
+    /// The account has counted this end already.
+    #[error("the bill of {end} cannot be made: this customer has been billed up to {billed}; bills are made in order")]
+    OutOfOrder {
+        /// Asked for.
+        end: Instant,
+        /// The last bill's.
+        billed: Instant,
+    },
+    /// The charges do not add up to what the price says of their quantity.
+    #[error(
+        "price '{price}' of subscription '{subscription}' in its period from {start}: its charges add up to {charged}, but \
+         {quantity} units cost {priced}; the bill is not made until the two agree"
+    )]
+    Mismatch {
+        /// Whose.
+        subscription: SubscriptionId,
+        /// The period's start.
+        start: Instant,
+        /// Which price.
+        price: PriceId,
+        /// The quantity in the totals.
+        quantity: crate::number::Quantity,
+        /// Σ of the charges.
+        charged: Amount,
+        /// F of the quantity.
+        priced: Amount,
+    },
+    /// The usage names a price that the plan version has not got.
+    #[error(
+        "plan '{plan}' version {version} has no price '{price}', but subscription '{subscription}' was charged by it"
+    )]
+    UnknownPrice {
+        /// Whose.
+        subscription: SubscriptionId,
+        /// The plan.
+        plan: crate::id::PlanId,
+        /// Its version.
+        version: u32,
+        /// The price.
+        price: PriceId,
+    },
+    /// A subscription names a plan version that was not given.
+    #[error("plan '{plan}' has no version {version}, which subscription '{subscription}' names")]
+    UnknownPlan {
+        /// Whose.
+        subscription: SubscriptionId,
+        /// The plan.
+        plan: crate::id::PlanId,
+        /// Its version.
+        version: u32,
+    },
+    /// A customer, price or fee names a tax that was not given.
+    #[error("there is no tax '{tax}', which {used_by} names; add it to the catalog's taxes")]
+    UnknownTax {
+        /// The tax.
+        tax: TaxId,
+        /// Who names it.
+        used_by: String,
+    },
+    /// A sum is beyond what is kept exactly.
+    #[error(transparent)]
+    Number(#[from] number::Error),
+    /// A period reaches beyond the years that are kept.
+    #[error(transparent)]
+    Time(#[from] time::Error),
+}
+
+/// Makes the bill of `request.end`: a pure function of the request.
+///
+/// # Errors
+/// [`Error`] says what is missing or does not agree.
+pub fn prepare(request: &Request<'_>) -> Result<Prepared, Error> {
+    Err(Error::OutOfOrder { end: request.end, billed: request.end })
+}
