@@ -1,0 +1,318 @@
+//! The one place where a problem becomes an answer: a gRPC status with `google.rpc` details, or an HTTP answer in JSON.
+//!
+//! | kind | gRPC | HTTP | send it again? |
+//! |---|---|---|---|
+//! | [`Kind::Invalid`] | `INVALID_ARGUMENT` | 400 | not as it is |
+//! | [`Kind::TooLarge`] | `INVALID_ARGUMENT` | 413 | in smaller parts |
+//! | [`Kind::Unauthenticated`] | `UNAUTHENTICATED` | 401 | with a key |
+//! | [`Kind::Denied`] | `PERMISSION_DENIED` | 403 | with another key |
+//! | [`Kind::NotFound`] | `NOT_FOUND` | 404 | no |
+//! | [`Kind::Conflict`] | `FAILED_PRECONDITION` | 409 | once what it says has changed |
+//! | [`Kind::Exhausted`] | `RESOURCE_EXHAUSTED` | 429 | after the time it names |
+//! | [`Kind::Unavailable`] | `UNAVAILABLE` | 503 | after the time it names |
+//! | [`Kind::Internal`] | `INTERNAL` | 500 | no; a person is needed |
+//!
+//! Every status carries `ErrorInfo` with the stable reason and [`DOMAIN`]; `BadRequest` where fields are named;
+//! `RetryInfo` on `RESOURCE_EXHAUSTED` and `UNAVAILABLE`, which alone may be sent again unchanged.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::time::Duration;
+use tonic::metadata::MetadataMap;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+
+/// The domain of every `ErrorInfo`.
+pub const DOMAIN: &str = "farthing";
+
+/// The metadata key, and HTTP header, by which the installation's admin key names the tenant it acts for.
+pub const TENANT_KEY: &str = "farthing-tenant";
+
+/// The reason of a problem that came without one: a status made by another program, or by the transport.
+pub const REASON_UNKNOWN: &str = "UNKNOWN";
+
+/// Something that a caller must hear about.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Problem {
+    /// A stable code in capitals, such as `KEY_UNKNOWN`.
+    pub reason: Cow<'static, str>,
+    /// What sort of problem it is: it decides the codes.
+    pub kind: Kind,
+    /// What was found, what is allowed, what to do.
+    pub message: String,
+    /// The fields that are wrong, where any are named.
+    pub violations: Vec<Violation>,
+}
+
+/// What sort of problem it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The request can never succeed as it is.
+    Invalid,
+    /// The request is larger than allowed.
+    TooLarge,
+    /// No key, or an unknown or revoked one.
+    Unauthenticated,
+    /// The key may not do this.
+    Denied,
+    /// The thing that was named is not there.
+    NotFound,
+    /// The state of things does not allow it now.
+    Conflict,
+    /// The caller is over a limit that passes with time.
+    Exhausted {
+        /// When to send it again.
+        retry_after: Duration,
+    },
+    /// Farthing, or what it depends on, cannot do it now.
+    Unavailable {
+        /// When to send it again.
+        retry_after: Duration,
+    },
+    /// A fault of Farthing's own.
+    Internal,
+}
+
+/// One wrong field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// Its path, such as `events[3].id`.
+    pub field: String,
+    /// What is wrong with it.
+    pub message: String,
+}
+
+// === impl Kind ===
+
+impl Kind {
+    /// The gRPC code.
+    pub fn code(self) -> Code {
+        match self {
+            Self::Invalid | Self::TooLarge => Code::InvalidArgument,
+            Self::Unauthenticated => Code::Unauthenticated,
+            Self::Denied => Code::PermissionDenied,
+            Self::NotFound => Code::NotFound,
+            Self::Conflict => Code::FailedPrecondition,
+            Self::Exhausted { .. } => Code::ResourceExhausted,
+            Self::Unavailable { .. } => Code::Unavailable,
+            Self::Internal => Code::Internal,
+        }
+    }
+
+    /// The HTTP status.
+    pub fn http(self) -> http::StatusCode {
+        match self {
+            Self::Invalid => http::StatusCode::BAD_REQUEST,
+            Self::TooLarge => http::StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Unauthenticated => http::StatusCode::UNAUTHORIZED,
+            Self::Denied => http::StatusCode::FORBIDDEN,
+            Self::NotFound => http::StatusCode::NOT_FOUND,
+            Self::Conflict => http::StatusCode::CONFLICT,
+            Self::Exhausted { .. } => http::StatusCode::TOO_MANY_REQUESTS,
+            Self::Unavailable { .. } => http::StatusCode::SERVICE_UNAVAILABLE,
+            Self::Internal => http::StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// When the same request may be sent again; none where it may not.
+    pub fn retry_after(self) -> Option<Duration> {
+        match self {
+            Self::Exhausted { retry_after } | Self::Unavailable { retry_after } => Some(retry_after),
+            _ => None,
+        }
+    }
+}
+
+// === impl Problem ===
+
+impl Problem {
+    /// A problem with a stable reason, in capitals.
+    pub fn new(kind: Kind, reason: &'static str, message: impl Into<String>) -> Self {
+        Self { reason: Cow::Borrowed(reason), kind, message: message.into(), violations: Vec::new() }
+    }
+
+    /// See [`Kind::Invalid`].
+    pub fn invalid(reason: &'static str, message: impl Into<String>) -> Self {
+        Self::new(Kind::Invalid, reason, message)
+    }
+
+    /// See [`Kind::TooLarge`].
+    pub fn too_large(reason: &'static str, message: impl Into<String>) -> Self {
+        Self::new(Kind::TooLarge, reason, message)
+    }
+
+    /// See [`Kind::Unauthenticated`].
+    pub fn unauthenticated(reason: &'static str, message: impl Into<String>) -> Self {
+        Self::new(Kind::Unauthenticated, reason, message)
+    }
+
+    /// See [`Kind::Denied`].
+    pub fn denied(reason: &'static str, message: impl Into<String>) -> Self {
+        Self::new(Kind::Denied, reason, message)
+    }
+
+    /// See [`Kind::NotFound`].
+    pub fn not_found(reason: &'static str, message: impl Into<String>) -> Self {
+        Self::new(Kind::NotFound, reason, message)
+    }
+
+    /// See [`Kind::Conflict`].
+    pub fn conflict(reason: &'static str, message: impl Into<String>) -> Self {
+        Self::new(Kind::Conflict, reason, message)
+    }
+
+    /// See [`Kind::Exhausted`].
+    pub fn exhausted(reason: &'static str, retry_after: Duration, message: impl Into<String>) -> Self {
+        Self::new(Kind::Exhausted { retry_after }, reason, message)
+    }
+
+    /// See [`Kind::Unavailable`].
+    pub fn unavailable(reason: &'static str, retry_after: Duration, message: impl Into<String>) -> Self {
+        Self::new(Kind::Unavailable { retry_after }, reason, message)
+    }
+
+    /// See [`Kind::Internal`].
+    pub fn internal(reason: &'static str, message: impl Into<String>) -> Self {
+        Self::new(Kind::Internal, reason, message)
+    }
+
+    /// Names a wrong field too.
+    #[must_use]
+    pub fn with_violation(mut self, field: impl Into<String>, message: impl Into<String>) -> Self {
+        self.violations.push(Violation { field: field.into(), message: message.into() });
+        self
+    }
+
+    /// The gRPC status with its details.
+    pub fn to_status(&self) -> Status {
+        let mut details = ErrorDetails::new();
+        details.set_error_info(self.reason.as_ref(), DOMAIN, std::collections::HashMap::new());
+        for violation in &self.violations {
+            details.add_bad_request_violation(&violation.field, &violation.message);
+        }
+        if let Some(retry_after) = self.kind.retry_after() {
+            details.set_retry_info(Some(retry_after));
+        }
+        Status::with_error_details(self.kind.code(), &self.message, details)
+    }
+
+    /// What a client makes of a status. A status of the transport (no connection, a deadline) has the reason
+    /// [`REASON_UNKNOWN`]; one that names no time to wait, but may be sent again, gets one second.
+    pub fn from_status(status: &Status) -> Self {
+        let details = status.get_error_details();
+        let asked = details.retry_info().and_then(|retry| retry.retry_delay);
+        let retry_after = asked.unwrap_or(Duration::from_secs(1));
+        let kind = match status.code() {
+            Code::InvalidArgument => Kind::Invalid,
+            Code::OutOfRange => Kind::TooLarge,
+            Code::Unauthenticated => Kind::Unauthenticated,
+            Code::PermissionDenied => Kind::Denied,
+            Code::NotFound | Code::Unimplemented => Kind::NotFound,
+            Code::FailedPrecondition | Code::Aborted | Code::AlreadyExists => Kind::Conflict,
+            Code::ResourceExhausted => Kind::Exhausted { retry_after },
+            Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled => Kind::Unavailable { retry_after },
+            Code::Ok | Code::Unknown | Code::Internal | Code::DataLoss => Kind::Internal,
+        };
+        let reason = match details.error_info() {
+            Some(info) if info.domain == DOMAIN => Cow::Owned(info.reason.clone()),
+            _ => Cow::Borrowed(REASON_UNKNOWN),
+        };
+        let violations = details.bad_request().map(|bad| &bad.field_violations[..]).unwrap_or_default();
+        let violations = violations.iter().map(|bad| Violation::new(&bad.field, &bad.description)).collect();
+        Self { reason, kind, message: status.message().to_owned(), violations }
+    }
+
+    /// The JSON body of an HTTP answer:
+    /// `{"error": {"code", "message", "fields": [{"field", "message"}], "retry_after_ms"}}`, the last two where there are
+    /// any.
+    pub fn to_json(&self) -> serde_json::Value {
+        let mut error = serde_json::Map::new();
+        error.insert("code".to_owned(), self.reason.as_ref().into());
+        error.insert("message".to_owned(), self.message.as_str().into());
+        if !self.violations.is_empty() {
+            let fields = self.violations.iter();
+            let fields = fields.map(|bad| serde_json::json!({"field": bad.field, "message": bad.message}));
+            error.insert("fields".to_owned(), fields.collect());
+        }
+        if let Some(retry_after) = self.kind.retry_after() {
+            let retry_after_ms = u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX);
+            error.insert("retry_after_ms".to_owned(), retry_after_ms.into());
+        }
+        serde_json::json!({ "error": error })
+    }
+
+    /// The whole HTTP answer; `B` is the server's body type.
+    pub fn to_response<B: From<Vec<u8>>>(&self) -> http::Response<B> {
+        use http::HeaderValue;
+        use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+        let mut response = http::Response::new(B::from(self.to_json().to_string().into_bytes()));
+        *response.status_mut() = self.kind.http();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if let Some(retry_after) = self.kind.retry_after() {
+            // The header counts whole seconds: rounded up, so that nobody comes too early.
+            let seconds = retry_after.as_secs().saturating_add(u64::from(retry_after.subsec_nanos() > 0));
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if self.kind == Kind::Unauthenticated {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+impl From<Problem> for Status {
+    fn from(problem: Problem) -> Self {
+        problem.to_status()
+    }
+}
+
+impl From<&Problem> for Status {
+    fn from(problem: &Problem) -> Self {
+        problem.to_status()
+    }
+}
+
+// === impl Violation ===
+
+impl Violation {
+    /// A wrong field and what is wrong with it.
+    pub fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { field: field.into(), message: message.into() }
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}: {}", self.field, self.message)
+    }
+}
+
+/// The key of `authorization: Bearer KEY` in gRPC metadata.
+pub fn bearer(metadata: &MetadataMap) -> Option<&str> {
+    metadata.get("authorization").and_then(|value| value.to_str().ok()).and_then(bearer_of)
+}
+
+/// The key of `Authorization: Bearer KEY` in HTTP headers.
+pub fn bearer_http(headers: &http::HeaderMap) -> Option<&str> {
+    headers.get(http::header::AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(bearer_of)
+}
+
+/// The tenant that gRPC metadata names, see [`TENANT_KEY`].
+pub fn tenant(metadata: &MetadataMap) -> Option<&str> {
+    metadata.get(TENANT_KEY).and_then(|value| value.to_str().ok()).map(str::trim)
+}
+
+/// The tenant that HTTP headers name, see [`TENANT_KEY`].
+pub fn tenant_http(headers: &http::HeaderMap) -> Option<&str> {
+    headers.get(TENANT_KEY).and_then(|value| value.to_str().ok()).map(str::trim)
+}
+
+fn bearer_of(header: &str) -> Option<&str> {
+    let (scheme, key) = header.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| key.trim()).filter(|key| !key.is_empty())
+}
+
+#[cfg(test)]
+mod tests;
