@@ -1,0 +1,112 @@
+//! What people can type.
+
+use crate::command;
+use clap::{Args, Parser, Subcommand};
+
+/// The first screen: the commands by what one wants to do. A test holds it to the commands that exist.
+const TEMPLATE: &str = "\
+{about}
+
+{usage-heading} {usage}
+
+Look around
+  demo       The whole path on this machine in a few seconds, from events to an issued invoice
+  quote      What a quantity costs, from a catalog file alone
+  rate       Whole bills from a catalog file and a file of events, without a server
+
+Run
+  serve      Start Farthing: one process, one folder, one port
+  status     How the shards of a server stand
+  keys       Make, list and revoke API keys
+  clock      Move the clock of a test system
+  skip       Step over a damaged record at which a shard halted
+
+Sell
+  apply      Put a catalog file (meters, plans, customers, subscriptions) in force
+  send       Report use: send a file of events
+  usage      What was used
+  invoices   List, show, issue, waive and export bills
+  explain    Open a line of a bill, down to its events
+  check      Recompute bills and compare
+
+Prove
+  sim        Run the whole system in memory, under faults, from one seed
+  bench      Measure it on this machine
+
+Options
+{options}{after-help}";
+
+const AFTER: &str = "
+Begin with `farthing demo`. Every command explains itself: `farthing COMMAND --help`.
+Exit codes: 0 done, 1 refused or failed with one message on standard error, 2 wrong usage.";
+
+/// Farthing bills usage: it prices every event exactly and turns a period's charges into invoices that can be checked,
+/// line by line, down to the single event.
+#[derive(Debug, Parser)]
+#[command(name = "farthing", version, help_template = TEMPLATE, after_help = AFTER, max_term_width = 100)]
+#[command(disable_help_subcommand = true, arg_required_else_help = true, propagate_version = true)]
+pub(crate) struct Arguments {
+    /// Which.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Shows the whole path on this machine: server, catalog, events over gRPC, the period closed, invoices issued.
+    Demo(command::demo::Arguments),
+    /// Starts Farthing: one process, one folder, one port for gRPC and HTTP.
+    Serve(command::serve::Arguments),
+    /// Puts a catalog file in force, after showing what it changes.
+    Apply(command::apply::Arguments),
+    /// Makes, lists and revokes API keys.
+    Keys(command::keys::Arguments),
+    /// Sends a file of events: CloudEvents NDJSON, or CSV.
+    Send(command::send::Arguments),
+    /// Says what a quantity costs, from a catalog file alone.
+    Quote(command::quote::Arguments),
+    /// Writes whole bills from a catalog file and a file of events, without a server.
+    Rate(command::rate::Arguments),
+    /// Shows what was used.
+    Usage(command::usage::Arguments),
+    /// Opens a line of a bill, down to its events.
+    Explain(command::explain::Arguments),
+    /// Recomputes bills from charges and catalog, and compares.
+    Check(command::check::Arguments),
+    /// Lists, shows, issues, waives and exports bills.
+    Invoices(command::invoices::Arguments),
+    /// Moves the clock of a test system.
+    Clock(command::clock::Arguments),
+    /// Steps over the damaged record at which a shard halted, with a reason, as a record of its own.
+    Skip(command::skip::Arguments),
+    /// Shows how the shards of a server stand.
+    Status(command::status::Arguments),
+    /// Runs the whole system in memory, under faults, from one seed.
+    Sim(command::sim::Arguments),
+    /// Measures Farthing on this machine.
+    Bench(command::bench::Arguments),
+}
+
+/// How a client finds and convinces the server.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Server")]
+pub(crate) struct Connection {
+    /// Where the server is.
+    #[arg(long, env = "FARTHING_SERVER", default_value = "http://127.0.0.1:9600", value_name = "URL")]
+    pub(crate) server: String,
+    /// The API key. Without one, and with a server on this machine, ./farthing-data/admin.key is read if it is there.
+    #[arg(long, env = "FARTHING_KEY", value_name = "KEY", hide_env_values = true)]
+    pub(crate) key: Option<String>,
+    /// Which tenant the installation's admin key acts for; needed once there is more than one.
+    #[arg(long, env = "FARTHING_TENANT", value_name = "TENANT")]
+    pub(crate) tenant: Option<String>,
+}
+
+/// How data is printed.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct Format {
+    /// Print JSON instead of a table.
+    #[arg(long)]
+    pub(crate) json: bool,
+}

@@ -1,0 +1,182 @@
+//! Calls to a running server.
+
+use crate::arguments::Connection;
+use crate::failure::{Failure, Result};
+use pricing::time::Instant;
+use proto::v1;
+use std::path::Path;
+use tonic::codegen::InterceptedService;
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::service::Interceptor;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Request, Status};
+use tonic_types::StatusExt;
+
+/// The key that a server on this machine wrote, next to where people usually start it.
+pub(crate) const LOCAL_KEY: &str = "farthing-data/admin.key";
+
+/// Documents and exports may be large.
+const ANSWER_BYTES_MAX: usize = 256 << 20;
+
+/// A channel that shows its key with every call.
+pub(crate) type Service = InterceptedService<Channel, Credentials>;
+
+/// A connection to one server.
+#[derive(Clone, Debug)]
+pub(crate) struct Client {
+    service: Service,
+}
+
+/// What a call shows.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Credentials {
+    authorization: Option<MetadataValue<Ascii>>,
+    tenant: Option<MetadataValue<Ascii>>,
+}
+
+impl Interceptor for Credentials {
+    fn call(&mut self, mut request: Request<()>) -> std::result::Result<Request<()>, Status> {
+        if let Some(value) = &self.authorization {
+            request.metadata_mut().insert("authorization", value.clone());
+        }
+        if let Some(value) = &self.tenant {
+            request.metadata_mut().insert("farthing-tenant", value.clone());
+        }
+        Ok(request)
+    }
+}
+
+macro_rules! services {
+    ($($(#[$doc:meta])* $name:ident: $module:ident::$client:ident)*) => {$(
+        $(#[$doc])*
+        pub(crate) fn $name(&self) -> v1::$module::$client<Service> {
+            v1::$module::$client::new(self.service.clone()).max_decoding_message_size(ANSWER_BYTES_MAX)
+        }
+    )*};
+}
+
+impl Client {
+    /// Reaches the server.
+    ///
+    /// # Errors
+    /// Wrong usage for a server or key that cannot be; refused where nobody answers.
+    pub(crate) async fn connect(connection: &Connection) -> Result<Self> {
+        let channel =
+            endpoint(&connection.server)?.connect().await.map_err(|error| unreachable_server(connection, &error))?;
+        Ok(Self { service: InterceptedService::new(channel, credentials(connection)?) })
+    }
+
+    services! {
+        /// Events.
+        ingest: ingest_service_client::IngestServiceClient
+        /// Catalog.
+        catalog: catalog_service_client::CatalogServiceClient
+        /// Usage and charges.
+        usage: usage_service_client::UsageServiceClient
+        /// Bills.
+        invoices: invoice_service_client::InvoiceServiceClient
+        /// Keys, clock, shards.
+        admin: admin_service_client::AdminServiceClient
+    }
+}
+
+/// The server's address, checked.
+fn endpoint(server: &str) -> Result<Endpoint> {
+    let example = "write a URL such as http://127.0.0.1:9600";
+    if !server.starts_with("http://") && !server.starts_with("https://") {
+        return Err(Failure::usage(format_args!("--server '{server}' is no address; {example}")));
+    }
+    let endpoint = Endpoint::from_shared(server.to_owned())
+        .map_err(|_| Failure::usage(format_args!("--server '{server}' is no address; {example}")))?;
+    let wait = std::time::Duration::from_secs(5);
+    // Large windows: a client that sends files must not wait for the other side's acknowledgement of bytes.
+    let endpoint = endpoint.connect_timeout(wait).tcp_nodelay(true).http2_keep_alive_interval(wait * 4);
+    Ok(endpoint.initial_stream_window_size(4 << 20).initial_connection_window_size(16 << 20))
+}
+
+/// What the calls of this connection show.
+fn credentials(connection: &Connection) -> Result<Credentials> {
+    let key = match &connection.key {
+        Some(key) => Some(key.clone()),
+        None if is_local(&connection.server) => local_key(Path::new(LOCAL_KEY)),
+        None => None,
+    };
+    let value = |what: &str, text: &str| {
+        MetadataValue::try_from(text)
+            .map_err(|_| Failure::usage(format_args!("the {what} has characters that cannot be sent")))
+    };
+    Ok(Credentials {
+        authorization: key.map(|key| value("key", &format!("Bearer {}", key.trim()))).transpose()?,
+        tenant: connection.tenant.as_deref().map(|tenant| value("tenant", tenant)).transpose()?,
+    })
+}
+
+/// A key is only ever sent by itself to a server on this machine.
+fn is_local(server: &str) -> bool {
+    let uri: Option<http::Uri> = server.parse().ok();
+    let host = uri.as_ref().and_then(http::Uri::host).unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+}
+
+/// The first admin key, where it can be read.
+pub(crate) fn local_key(path: &Path) -> Option<String> {
+    std::fs::read_to_string(path).ok().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
+}
+
+fn unreachable_server(connection: &Connection, error: &tonic::transport::Error) -> Failure {
+    let server = &connection.server;
+    let cause = root(error);
+    Failure::refused(format_args!(
+        "cannot reach {server}: {cause}; is `farthing serve` running there? (--server or FARTHING_SERVER says where)"
+    ))
+}
+
+/// The innermost cause, which is the one that says something.
+fn root(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
+}
+
+/// What a server's refusal says to people.
+pub(crate) fn refusal(status: &Status) -> Failure {
+    let mut message = match status.message() {
+        "" => format!("the server answered {:?}", status.code()),
+        message => message.to_owned(),
+    };
+    let details = status.get_error_details();
+    for violation in details.bad_request().map(|request| request.field_violations.as_slice()).unwrap_or_default() {
+        if !message.contains(&violation.description) {
+            message.push_str(&format!("\n  {}: {}", violation.field, violation.description));
+        }
+    }
+    if status.code() == tonic::Code::Unauthenticated {
+        message.push_str(&format!(
+            "\n  give --key or FARTHING_KEY (`serve` writes the first admin key to DATA/admin.key, here ./{LOCAL_KEY})"
+        ));
+    }
+    Failure::Refused(message)
+}
+
+/// Short for `map_err(refusal)` with the answer taken out.
+pub(crate) fn answer<T>(result: std::result::Result<tonic::Response<T>, Status>) -> Result<T> {
+    result.map(tonic::Response::into_inner).map_err(|status| refusal(&status))
+}
+
+/// An instant on the wire.
+pub(crate) fn timestamp(time: Instant) -> prost_types::Timestamp {
+    let nanos = time.nanos();
+    // The remainder lies in 0..1_000_000_000, so it fits.
+    prost_types::Timestamp {
+        seconds: nanos.div_euclid(1_000_000_000),
+        nanos: i32::try_from(nanos.rem_euclid(1_000_000_000)).unwrap_or_default(),
+    }
+}
+
+/// An instant off the wire as text; empty where it is absent.
+pub(crate) fn instant_text(time: Option<&prost_types::Timestamp>) -> String {
+    time.and_then(|time| Instant::from_parts(time.seconds, time.nanos)).map(|time| time.to_string()).unwrap_or_default()
+}

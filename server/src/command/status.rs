@@ -1,0 +1,103 @@
+//! `farthing status`: how the shards stand.
+
+use crate::arguments::{Connection, Format};
+use crate::client::{Client, answer, instant_text};
+use crate::failure::Result;
+use crate::output::{self, Grid};
+use clap::Args;
+use proto::v1;
+
+const AFTER: &str = "\
+LOG is the next record to be written, STORED the next to be charged: equal when all is caught up. For each shard,
+arrivals = charged + unpriced + unmetered + duplicate + rejected + parked + waiting.";
+
+/// Shows how the shards of a server stand.
+#[derive(Debug, Args)]
+#[command(after_help = AFTER)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    format: Format,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// A shard as JSON.
+#[derive(serde::Serialize)]
+struct Shard<'a> {
+    shard: u32,
+    log_next: u64,
+    stored_next: u64,
+    halted: Option<&'a str>,
+    arrivals: u64,
+    charged: u64,
+    unpriced: u64,
+    unmetered: u64,
+    duplicate: u64,
+    rejected: u64,
+    parked: u64,
+    waiting: u64,
+}
+
+pub(crate) async fn run(arguments: Arguments) -> Result {
+    let status = answer(Client::connect(&arguments.connection).await?.admin().status(v1::StatusRequest {}).await)?;
+    let log_time = instant_text(status.log_time.as_ref());
+    if arguments.format.json {
+        let shards: Vec<Shard<'_>> = status.shards.iter().map(described).collect();
+        return output::json(
+            &serde_json::json!({"log_time": log_time, "test_clock": status.test_clock, "shards": shards}),
+        );
+    }
+    let kind = if status.test_clock { " (TEST clock)" } else { "" };
+    output::line(format_args!("Log time {log_time}{kind}\n"))?;
+    let mut grid = Grid::new(&[
+        ">SHARD",
+        ">LOG",
+        ">STORED",
+        ">ARRIVALS",
+        ">CHARGED",
+        ">UNPRICED",
+        ">UNMETERED",
+        ">DUPLIC.",
+        ">REJECTED",
+        ">PARKED",
+        ">WAITING",
+    ]);
+    for shard in &status.shards {
+        let numbers = [
+            u64::from(shard.shard),
+            shard.log_next,
+            shard.stored_next,
+            shard.arrivals,
+            shard.charged,
+            shard.unpriced,
+            shard.unmetered,
+            shard.duplicate,
+            shard.rejected,
+            shard.parked,
+            shard.waiting,
+        ];
+        grid.row(numbers.map(|number| number.to_string()));
+    }
+    grid.print("No shards.")?;
+    for shard in status.shards.iter().filter(|shard| !shard.halted.is_empty()) {
+        output::line(format_args!("\nShard {} has HALTED: {}", shard.shard, shard.halted))?;
+    }
+    Ok(())
+}
+
+fn described(shard: &v1::ShardStatus) -> Shard<'_> {
+    Shard {
+        shard: shard.shard,
+        log_next: shard.log_next,
+        stored_next: shard.stored_next,
+        halted: Some(shard.halted.as_str()).filter(|reason| !reason.is_empty()),
+        arrivals: shard.arrivals,
+        charged: shard.charged,
+        unpriced: shard.unpriced,
+        unmetered: shard.unmetered,
+        duplicate: shard.duplicate,
+        rejected: shard.rejected,
+        parked: shard.parked,
+        waiting: shard.waiting,
+    }
+}

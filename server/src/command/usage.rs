@@ -1,0 +1,173 @@
+//! `farthing usage`: what was used.
+
+use crate::arguments::{Connection, Format};
+use crate::client::{Client, answer, instant_text, timestamp};
+use crate::failure::Result;
+use crate::output::{self, Grid};
+use clap::{Args, ValueEnum};
+use pricing::time::Instant;
+use proto::v1;
+use std::collections::BTreeMap;
+
+const AFTER: &str = "\
+Examples:
+  farthing usage --customer c-1
+  farthing usage --customer c-1 --by day --from 2026-01-01T00:00:00Z
+  farthing usage --outcomes                 the leak report: arrivals that were not charged, with the reason
+  farthing usage --customer c-1 --preview   the bill as it would be if the running periods ended now";
+
+/// Shows what was used.
+#[derive(Debug, Args)]
+#[command(after_help = AFTER)]
+pub(crate) struct Arguments {
+    /// Only this customer.
+    #[arg(long)]
+    customer: Option<String>,
+    /// Only this meter.
+    #[arg(long)]
+    meter: Option<String>,
+    /// Only events at or after this time (RFC 3339).
+    #[arg(long, value_name = "TIME")]
+    from: Option<Instant>,
+    /// Only events before this time.
+    #[arg(long, value_name = "TIME")]
+    until: Option<Instant>,
+    /// Split by UTC day or hour.
+    #[arg(long, value_enum)]
+    by: Option<By>,
+    /// List arrivals that were not charged instead, with the reason.
+    #[arg(long, conflicts_with_all = ["meter", "from", "until", "by", "preview"])]
+    outcomes: bool,
+    /// With --outcomes: only these kinds (unpriced, parked, unparked, conflict, rejected, not_backfilled).
+    #[arg(long, value_name = "KIND", value_delimiter = ',', requires = "outcomes")]
+    kind: Vec<String>,
+    /// Show the customer's bill as it would be if the running periods ended now.
+    #[arg(long, requires = "customer", conflicts_with_all = ["meter", "from", "until", "by"])]
+    preview: bool,
+    #[command(flatten)]
+    format: Format,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum By {
+    Day,
+    Hour,
+}
+
+/// A row as JSON.
+#[derive(serde::Serialize)]
+struct Row {
+    customer: String,
+    subscription: String,
+    period: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bucket: Option<String>,
+    meter: String,
+    price: String,
+    group: BTreeMap<String, String>,
+    count: u64,
+    quantity: String,
+    amount: String,
+}
+
+pub(crate) async fn run(arguments: Arguments) -> Result {
+    let client = Client::connect(&arguments.connection).await?;
+    if arguments.outcomes {
+        return outcomes(&client, arguments).await;
+    }
+    if arguments.preview {
+        return preview(&client, arguments).await;
+    }
+    let by = match arguments.by {
+        None => v1::usage_request::By::Unspecified,
+        Some(By::Day) => v1::usage_request::By::Day,
+        Some(By::Hour) => v1::usage_request::By::Hour,
+    };
+    let request = v1::UsageRequest {
+        customer: arguments.customer.unwrap_or_default(),
+        meter: arguments.meter.unwrap_or_default(),
+        from: arguments.from.map(timestamp),
+        until: arguments.until.map(timestamp),
+        by: by.into(),
+    };
+    let rows: Vec<Row> = answer(client.usage().usage(request).await)?.rows.into_iter().map(row).collect();
+    if arguments.format.json {
+        return output::json(&serde_json::json!({"usage": rows}));
+    }
+    table(&rows, arguments.by.is_some())
+}
+
+fn row(row: v1::UsageRow) -> Row {
+    Row {
+        period: instant_text(row.period.as_ref()),
+        bucket: row.bucket.as_ref().map(|bucket| instant_text(Some(bucket))),
+        customer: row.customer,
+        subscription: row.subscription,
+        meter: row.meter,
+        price: row.price,
+        group: row.group.into_iter().collect(),
+        count: row.count,
+        quantity: row.quantity,
+        amount: row.amount,
+    }
+}
+
+fn table(rows: &[Row], split: bool) -> Result {
+    let when = if split { "FROM" } else { "PERIOD FROM" };
+    let mut grid = Grid::new(&["CUSTOMER", when, "PRICE", "GROUP", ">EVENTS", ">QUANTITY", ">AMOUNT"]);
+    for row in rows {
+        grid.row([
+            &row.customer,
+            row.bucket.as_ref().unwrap_or(&row.period),
+            &row.price,
+            &group_text(&row.group),
+            &row.count.to_string(),
+            &row.quantity,
+            &row.amount,
+        ]);
+    }
+    grid.print("Nothing was used.")
+}
+
+/// `a=1 b=2`.
+pub(crate) fn group_text(group: &BTreeMap<String, String>) -> String {
+    group.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ")
+}
+
+async fn outcomes(client: &Client, arguments: Arguments) -> Result {
+    let mut request = v1::OutcomesRequest {
+        customer: arguments.customer.unwrap_or_default(),
+        kinds: arguments.kind,
+        page_size: 1000,
+        page_token: String::new(),
+    };
+    let mut outcomes: Vec<serde_json::Value> = Vec::new();
+    loop {
+        let page = answer(client.usage().outcomes(request.clone()).await)?;
+        for outcome in &page.outcomes {
+            outcomes.push(serde_json::from_str(outcome).map_err(crate::failure::Failure::refused)?);
+        }
+        request.page_token = page.next_page_token;
+        if request.page_token.is_empty() {
+            break;
+        }
+    }
+    if arguments.format.json {
+        return output::json(&serde_json::json!({"outcomes": outcomes}));
+    }
+    let mut grid = Grid::new(&["KIND", "CUSTOMER", "TYPE", "TIME", "ID", "REASON"]);
+    for outcome in &outcomes {
+        let field = |name: &str| outcome.get(name).and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
+        let event_type = if outcome.get("type").is_some() { field("type") } else { field("event_type") };
+        grid.row([field("kind"), field("customer"), event_type, field("time"), field("id"), field("reason")]);
+    }
+    grid.print("Every arrival was charged.")
+}
+
+async fn preview(client: &Client, arguments: Arguments) -> Result {
+    let request = v1::PreviewRequest { customer: arguments.customer.unwrap_or_default() };
+    let documents = answer(client.usage().preview(request).await)?.invoices;
+    super::invoices::print_documents(&documents, arguments.format)
+}

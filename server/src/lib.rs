@@ -1,0 +1,29 @@
+//! Composition and command line: the only place that knows every stage and every backend.
+//!
+//! | module | is |
+//! |---|---|
+//! | `arguments` | what people can type |
+//! | `failure`, `output` | what they get back: exit codes, one message, tables, JSON |
+//! | `client` | calls to a running server |
+//! | `reader` | files of events |
+//! | `command` | the commands, one file each |
+
+// Reading order: the words people type, what they get back, then what the commands need, then the commands.
+mod arguments;
+mod client;
+mod command;
+mod failure;
+mod output;
+mod reader;
+
+use clap::Parser;
+use std::process::ExitCode;
+
+/// Reads the command line and runs it: 0 done, 1 refused or failed with one message on standard error, 2 wrong usage.
+pub fn main() -> ExitCode {
+    let arguments = arguments::Arguments::parse();
+    match command::run(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
