@@ -29,7 +29,8 @@ pub trait Charges: Send + Sync + 'static {
     async fn newest(&self, tenant: &TenantId, periods: &[PeriodKey]) -> Result<Vec<Manifest>, Error>;
 
     /// Adds up, row by row and independent of any manifest, the charges of each period, in the order asked, each sorted
-    /// by price, group, row.
+    /// by price, group, row. A store does not know which prices are `dimensional`: [`Sum::row`] is every charge's tier,
+    /// and [`crate::output::merge_rows`] puts together what is none.
     async fn sums(&self, tenant: &TenantId, periods: &[PeriodKey]) -> Result<Vec<Vec<Sum>>, Error>;
 
     /// What was used.

@@ -15,4 +15,5 @@ pub mod log;
 pub mod output;
 pub mod record;
 pub mod shard;
+pub mod sim;
 pub mod snapshots;

@@ -236,3 +236,38 @@ pub fn row_hash(row: &ChargeRow, id: &str) -> u64 {
     hasher.write(id.as_bytes());
     hasher.finish()
 }
+
+/// Puts the sums of one price and group together where `has_rows` says no (that is, for every price but `dimensional`
+/// ones), with row 0: from [`crate::charges::Charges::sums`] to the entries of a manifest. The order stays.
+///
+/// # Errors
+/// Overflow of a sum.
+pub fn merge_rows(sums: Vec<Sum>, has_rows: impl Fn(&PriceId) -> bool) -> Result<Vec<Sum>, pricing::number::Error> {
+    let mut merged: Vec<Sum> = Vec::with_capacity(sums.len());
+    for sum in sums {
+        if has_rows(&sum.price) {
+            merged.push(sum);
+            continue;
+        }
+        match merged.last_mut().filter(|last| last.price == sum.price && last.group == sum.group) {
+            Some(last) => last.absorb(&sum)?,
+            None => merged.push(Sum { row: 0, ..sum }),
+        }
+    }
+    Ok(merged)
+}
+
+impl Sum {
+    /// Adds another sum's rows to this one.
+    ///
+    /// # Errors
+    /// Overflow; the sum is then unchanged.
+    pub fn absorb(&mut self, other: &Sum) -> Result<(), pricing::number::Error> {
+        let quantity = self.quantity.add(other.quantity)?;
+        self.amount = self.amount.add(other.amount)?;
+        self.quantity = quantity;
+        self.count = self.count.saturating_add(other.count);
+        self.hash = self.hash.wrapping_add(other.hash);
+        Ok(())
+    }
+}

@@ -158,7 +158,7 @@ fn the_payload_hash_is_that_of_the_bytes_in_a_row() {
     let long = "v".repeat(700);
     let time = Instant::from_nanos(-5);
     let mut row = Vec::new();
-    let mut text = |text: &str, row: &mut Vec<u8>| {
+    let text = |text: &str, row: &mut Vec<u8>| {
         row.extend(u32::try_from(text.len()).unwrap().to_le_bytes());
         row.extend(text.as_bytes());
     };
