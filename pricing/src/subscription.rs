@@ -152,6 +152,11 @@ impl Subscription {
         plan_ahead::change(self, wanted, log_time, future)
     }
 
+    /// Ends it at a moment, which the caller has found late enough.
+    pub(crate) fn end_at(&mut self, until: Instant) {
+        plan_ahead::end(&mut self.terms, Some(until));
+    }
+
     /// Its first moment; none if it ends where it begins.
     pub fn from(&self) -> Option<Instant> {
         self.terms.first().map(|term| term.from)

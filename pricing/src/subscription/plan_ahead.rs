@@ -106,7 +106,7 @@ fn push(terms: &mut Vec<Term>, next: Term) {
 }
 
 /// Ends the timeline, or opens its end.
-fn end(terms: &mut Vec<Term>, until: Option<Instant>) {
+pub(super) fn end(terms: &mut Vec<Term>, until: Option<Instant>) {
     if let Some(until) = until {
         terms.retain(|term| term.from < until);
     }

@@ -1,0 +1,114 @@
+//! What only the whole catalog can show: what is named is there, and no usage is priced twice.
+
+use super::apply::Blame;
+use super::entity::{Entry, Subscription};
+use super::error::near;
+use super::reader::Notes;
+use super::{Catalog, Entries};
+use crate::id::{MeterId, SubscriptionId};
+use crate::meter::Meter;
+use crate::plan::PlanVersion;
+use crate::subscription::Term;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// Notes an id that is not there, or has ended.
+pub(super) fn named<I: Ord + std::fmt::Display + std::borrow::Borrow<str>, T>(
+    notes: &Notes,
+    blame: &Blame<'_>,
+    key: &str,
+    id: Option<&I>,
+    entries: &Entries<I, T>,
+) {
+    let Some(id) = id else { return };
+    if entries.get::<I>(id).is_some_and(|entry| !entry.ended) {
+        return;
+    }
+    let known = entries.iter().filter(|(_, entry)| !entry.ended).map(|(id, _)| id.borrow());
+    let near = near(id.borrow(), known);
+    blame.note(notes, key, format!("there is no {} '{id}'{near}", key.rsplit('.').next().unwrap_or(key)));
+}
+
+/// A plan's meters as they are now, each price checked against its own.
+pub(super) fn freeze(
+    catalog: &Catalog,
+    plan: &PlanVersion,
+    notes: &Notes,
+    blame: &Blame<'_>,
+) -> BTreeMap<MeterId, Meter> {
+    let mut frozen = BTreeMap::new();
+    named(notes, blame, "seller", plan.seller.as_ref(), &catalog.sellers);
+    for fee in &plan.fees {
+        named(notes, blame, &format!("fees.{}.tax", fee.id), fee.tax.as_ref(), &catalog.taxes);
+    }
+    for price in &plan.prices {
+        let key = |key: &str| format!("prices.{}{key}", price.id);
+        named(notes, blame, &key(".tax"), price.tax.as_ref(), &catalog.taxes);
+        named(notes, blame, &key(".meter"), Some(&price.meter), &catalog.meters);
+        let Some(meter) = catalog.meters.get(&price.meter).filter(|meter| !meter.ended) else { continue };
+        if let Err(error) = crate::price::check(price, meter) {
+            blame.note(notes, &key(""), error.to_string());
+        }
+        frozen.insert(meter.id.clone(), meter.is.clone());
+    }
+    frozen
+}
+
+/// Two subscriptions of one customer may not price one meter at the same moment, unless their `where` keeps them apart.
+pub(super) fn overlaps<'a>(
+    catalog: &Catalog,
+    customer: &crate::id::CustomerId,
+    notes: &Notes,
+    blame: impl Fn(&SubscriptionId) -> Option<Blame<'a>>,
+) {
+    let entries: Vec<&Arc<Entry<Subscription>>> = catalog.subscriptions_of(customer).collect();
+    for (at, one) in entries.iter().enumerate() {
+        for other in entries.iter().skip(at + 1) {
+            let Some((term, meter)) = clash(catalog, one, other) else { continue };
+            // The later one is to blame where both are in the file: it came to a place that was taken.
+            let (blamed, against) = match (blame(&one.id), blame(&other.id)) {
+                (Some(first), Some(second)) if first.line() > second.line() => (first, other),
+                (_, Some(second)) => (second, one),
+                (Some(first), None) => (first, other),
+                (None, None) => (Blame::nothing(format!("subscriptions.{}", other.id)), one),
+            };
+            let message = format!(
+                "prices meter '{meter}' from {} on, as subscription '{}' of the same customer does; end one of them, or \
+                 give both a `where` that names the same property with other values",
+                term, against.id
+            );
+            blamed.note(notes, "", message);
+        }
+    }
+}
+
+/// The first moment at which both price one meter, and the meter.
+fn clash(catalog: &Catalog, one: &Subscription, other: &Subscription) -> Option<(crate::time::Instant, MeterId)> {
+    for term in &one.timeline.terms {
+        for against in other.timeline.terms.iter().filter(|against| meet(term, against)) {
+            if apart(term, against) {
+                continue;
+            }
+            let meters = meters(catalog, term);
+            if let Some(meter) = meters.intersection(&self::meters(catalog, against)).next() {
+                return Some((term.from.max(against.from), (*meter).clone()));
+            }
+        }
+    }
+    None
+}
+
+fn meet(one: &Term, other: &Term) -> bool {
+    one.until.is_none_or(|until| other.from < until) && other.until.is_none_or(|until| one.from < until)
+}
+
+/// True where some property keeps their events apart.
+fn apart(one: &Term, other: &Term) -> bool {
+    one.filter.0.iter().any(|(name, values)| {
+        other.filter.0.get(name).is_some_and(|others| values.iter().all(|value| !others.contains(value)))
+    })
+}
+
+fn meters<'a>(catalog: &'a Catalog, term: &Term) -> BTreeSet<&'a MeterId> {
+    catalog.plan(&term.plan).map(|plan| plan.meters.keys().collect()).unwrap_or_default()
+}

@@ -1,0 +1,177 @@
+//! Sellers, taxes, customers, subscriptions and credits out of a file.
+
+use super::entity::{Address, AnchorText, Category, Credit, CreditKind, Customer, Seller, Subscribe, Tax};
+use super::read_meter::{filter, id};
+use super::read_plan::{override_curve, share};
+use super::reader::{Fields, Value};
+use crate::currency::Currency;
+use crate::curve::Curve;
+use crate::id::{CustomerId, PlanId, PriceId};
+use crate::number::{Amount, Rate};
+use crate::period::Zone;
+use crate::subscription::When;
+use std::collections::BTreeMap;
+
+const SELLER: [&str; 9] =
+    ["id", "name", "address", "vat_id", "prefix", "credit_prefix", "terms_days", "iban", "currency"];
+
+pub(super) fn seller(value: &Value<'_>) -> Option<Seller> {
+    let mut fields = Fields::open(value, &SELLER)?;
+    Some(Seller {
+        id: id(&mut fields, "sellers")?,
+        name: fields.text("name"),
+        address: address(&fields),
+        vat_id: fields.text("vat_id"),
+        prefix: fields.text("prefix"),
+        credit_prefix: fields.text("credit_prefix"),
+        terms_days: fields.number("terms_days"),
+        iban: fields.text("iban"),
+        currency: fields.parse("currency"),
+    })
+}
+
+fn address(fields: &Fields<'_>) -> Address {
+    let Some(value) = fields.get("address") else { return Address::default() };
+    let Some(fields) = Fields::open(&value, &["street", "city", "postcode", "country"]) else {
+        return Address::default();
+    };
+    let country = fields.text("country");
+    if let Some(found) = country.as_deref()
+        && (found.len() != 2 || !found.bytes().all(|byte| byte.is_ascii_uppercase()))
+        && let Some(value) = fields.get("country")
+    {
+        value.refuse(format!("found '{found}'; write the two letters of ISO 3166-1, such as DE"));
+    }
+    Address { street: fields.text("street"), city: fields.text("city"), postcode: fields.text("postcode"), country }
+}
+
+pub(super) fn tax(value: &Value<'_>) -> Option<Tax> {
+    let mut fields = Fields::open(value, &["id", "category", "rate", "reason"])?;
+    let id = id(&mut fields, "taxes")?;
+    let words = Category::ALL.map(|category| (category.code(), category));
+    let category = fields.need("category", "S, Z, E, AE, G or O").and_then(|category| category.word(&words))?;
+    let rate = fields.get("rate").and_then(|rate| share(&rate));
+    match (category, rate) {
+        (Category::S, None) if !fields.has("rate") => {
+            fields.refuse("'rate' is missing; category S has one, such as 19%")
+        }
+        (Category::S, Some(rate)) if rate.is_zero() => {
+            fields.refuse("category S has a rate above 0%; with 0% it is category Z");
+        }
+        (other, Some(rate)) if other != Category::S && !rate.is_zero() => {
+            fields.refuse(format!("category {} has no rate; leave it out, or write category S", other.code()));
+        }
+        _ => {}
+    }
+    Some(Tax { id, category, rate: rate.unwrap_or(Rate::ZERO), reason: fields.text("reason") })
+}
+
+const CUSTOMER: [&str; 9] = ["id", "name", "address", "time_zone", "tax", "seller", "language", "email", "vat_id"];
+
+pub(super) fn customer(value: &Value<'_>) -> Option<Customer> {
+    let mut fields = Fields::open(value, &CUSTOMER)?;
+    let id = id(&mut fields, "customers")?;
+    let time_zone = fields.get("time_zone").and_then(|value| {
+        let name = value.text()?;
+        Zone::new(name).map_err(|error| value.refuse(error.to_string())).ok()
+    });
+    let email = fields.text("email");
+    if let Some(found) = email.as_deref()
+        && !found.split_once('@').is_some_and(|(name, host)| !name.is_empty() && !host.is_empty())
+        && let Some(value) = fields.get("email")
+    {
+        value.refuse(format!("'{found}' is not an email address"));
+    }
+    Some(Customer {
+        id,
+        name: fields.text("name"),
+        address: address(&fields),
+        time_zone: time_zone.unwrap_or_else(Zone::utc),
+        tax: fields.parse("tax"),
+        seller: fields.parse("seller"),
+        language: fields.text("language"),
+        email,
+        vat_id: fields.text("vat_id"),
+    })
+}
+
+const SUBSCRIPTION: [&str; 11] =
+    ["id", "customer", "plan", "from", "until", "trial_until", "anchor", "change", "backfill", "where", "overrides"];
+
+pub(super) fn subscription(value: &Value<'_>) -> Option<Subscribe> {
+    let mut fields = Fields::open(value, &SUBSCRIPTION)?;
+    let id = id(&mut fields, "subscriptions")?;
+    let customer = fields.need("customer", "the customer's id").and_then(|value| value.parse::<CustomerId>());
+    let plan = fields.need("plan", "the plan's id").and_then(|value| value.parse::<PlanId>());
+    let from = fields.need("from", "its first day, such as 2026-01-15").and_then(|value| value.parse());
+    let anchor = fields.get("anchor").and_then(|value| {
+        let found = value.text()?;
+        let anchor = AnchorText::read(found);
+        if anchor.is_none() {
+            value.refuse(format!("found '{found}'; write a day of the month (1 to 31), a weekday, or MM-DD"));
+        }
+        anchor
+    });
+    let change = fields.word("change", &[("period_end", When::PeriodEnd), ("now", When::Now)]);
+    let (filter, overrides) = (filter(&fields), overrides(&fields));
+    let (until, trial_until, backfill) =
+        (fields.moment("until"), fields.moment("trial_until"), fields.flag("backfill"));
+    Some(Subscribe {
+        id,
+        customer: customer?,
+        plan: plan?,
+        from: from?,
+        until,
+        trial_until,
+        anchor,
+        change: change.unwrap_or_default(),
+        backfill,
+        filter,
+        overrides,
+    })
+}
+
+fn overrides(fields: &Fields<'_>) -> BTreeMap<PriceId, Curve> {
+    let entries = fields.get("overrides").map(|value| value.map()).unwrap_or_default();
+    let one = |(key, value): (&super::node::Key, Value<'_>)| {
+        let id = PriceId::new(&key.text).map_err(|error| value.refuse(error.to_string())).ok();
+        override_curve(&value).and_then(|curve| Some((id?, curve)))
+    };
+    entries.into_iter().filter_map(one).collect()
+}
+
+pub(super) fn credit(value: &Value<'_>) -> Option<Credit> {
+    let mut fields = Fields::open(value, &["id", "customer", "kind", "amount", "currency", "expires"])?;
+    let id = id(&mut fields, "credits")?;
+    let customer = fields.need("customer", "the customer's id").and_then(|value| value.parse::<CustomerId>());
+    let kinds = [("promotional", CreditKind::Promotional), ("prepaid", CreditKind::Prepaid)];
+    let kind = fields.need("kind", "promotional or prepaid").and_then(|value| value.word(&kinds));
+    let amount = fields.need("amount", "how much").and_then(|value| {
+        let amount: Amount = value.number()?;
+        if !amount.is_positive() {
+            value.refuse(format!("{amount} is no credit; write more than 0"));
+        }
+        Some(amount)
+    });
+    let currency = fields.need("currency", "an ISO 4217 code, such as EUR").and_then(|value| value.parse::<Currency>());
+    Some(Credit {
+        id,
+        customer: customer?,
+        kind: kind?,
+        amount: amount?,
+        currency: currency?,
+        expires: fields.moment("expires"),
+        expires_at: None,
+    })
+}
+
+/// Text that names a file format.
+pub(super) fn api_version(root: &Fields<'_>) {
+    if let Some(value) = root.get("apiVersion")
+        && let Some(found) = value.text()
+        && found != "farthing/v1"
+    {
+        value
+            .refuse(format!("found '{}'; this Farthing reads farthing/v1", found.chars().take(64).collect::<String>()));
+    }
+}
