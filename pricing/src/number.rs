@@ -37,7 +37,17 @@ pub enum Error {
         /// Decimals that the type holds.
         decimals_max: u32,
     },
-    /// The value, or a result, is beyond what the type holds.
+    /// The text is a number beyond what the type holds.
+    #[error("'{found}' is too large: the {what} is beyond the largest that is kept exactly ({limit})")]
+    TooLarge {
+        /// The text, cut to 64 characters.
+        found: String,
+        /// The type's name in words.
+        what: &'static str,
+        /// Its limit in words.
+        limit: &'static str,
+    },
+    /// A result is beyond what the type holds.
     #[error("the {what} is beyond the largest that is kept exactly ({limit})")]
     Overflow {
         /// The type's name in words.
@@ -149,7 +159,7 @@ macro_rules! fixed_point {
             /// # Errors
             /// See [`Error`].
             pub fn parse(text: &[u8]) -> Result<Self, Error> {
-                text::parse(text, $scale, $what, $limit).and_then(Self::from_raw)
+                text::parse(text, &text::Type { scale: $scale, raw_max: $max, what: $what, limit: $limit }).map(Self)
             }
 
             /// The sum, refused beyond the limit.
@@ -333,8 +343,11 @@ impl Rate {
         match text.strip_suffix('%') {
             None => Self::parse(text.as_bytes()),
             // At 13 decimals, the raw number of a percentage is the rate's at 15.
-            Some(percent) => text::parse(percent.trim_end().as_bytes(), Self::SCALE - 2, "rate", "10²³ percent")
-                .and_then(Self::from_raw),
+            Some(percent) => {
+                let (scale, limit) = (Self::SCALE - 2, "17014118346046923173168730.3715884105727 %");
+                let percentage = text::Type { scale, raw_max: Self::RAW_MAX, what: "rate", limit };
+                text::parse(percent.trim_end().as_bytes(), &percentage).map(Self)
+            }
         }
     }
 }

@@ -7,7 +7,7 @@
 //! | `cap` | F is min(cap, what the curve says), over everything that F is applied to |
 //! | `per_group` | F with its `included` and `cap` is applied inside each group; otherwise to the sum of the groups |
 //! | short periods | `included`, `cap`, `minimum` scale by elapsed ÷ full, half to even at their scale; tier bounds do not |
-//! | `dimensional` | F is Σ over rows of (row's q × each), a row's q being the sum of its events' values (in all groups, or with `per_group` in the group); zero for a row whose q ≤ 0 |
+//! | `dimensional` | F is Σ over rows of (row's q × each), zero for a row whose q ≤ 0; a row's q is the sum of its events' values |
 //! | `percentage` | F is Σ over events, each zero for a value ≤ 0: a refund takes no fee back |
 //!
 //! The fold calls [`Terms::charge`] for each event, with one [`State`] for each price of each period (with `per_group`:

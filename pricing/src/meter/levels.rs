@@ -55,7 +55,7 @@ impl Levels {
     ) -> Result<Quantity, number::Error> {
         let (before, after) = self.0.split_at(self.place(&moment));
         let after = after.iter().skip_while(|known| known.moment() == moment);
-        let first = self.at_or_before(from).min(before.len());
+        let first = self.at_or_before(from);
         let changes = before.iter().skip(first).map(|known| (known.time, known.level));
         let changes = changes.chain([(moment.time, level)]).chain(after.map(|known| (known.time, known.level)));
         weigh(changes, from, to, unit)

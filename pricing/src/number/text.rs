@@ -18,11 +18,24 @@ const POWERS: [i128; 25] = {
 /// Digits of the largest raw value, with one to spare.
 const DIGITS: usize = 40;
 
-/// Reads decimal text to a raw integer at `scale`; `what` and `limit` name the type in an overflow.
-pub(super) fn parse(text: &[u8], scale: u32, what: &'static str, limit: &'static str) -> Result<i128, Error> {
-    match parse_short(text, scale as usize) {
-        Some(raw) => Ok(raw),
-        None => parse_any(text, scale, what, limit),
+/// What is read.
+pub(super) struct Type {
+    /// Decimals that the raw integer holds.
+    pub(super) scale: u32,
+    /// The largest raw integer on either side of zero.
+    pub(super) raw_max: i128,
+    /// Its name in words.
+    pub(super) what: &'static str,
+    /// Its limit in words.
+    pub(super) limit: &'static str,
+}
+
+/// Reads decimal text to a raw integer.
+#[inline]
+pub(super) fn parse(text: &[u8], kind: &Type) -> Result<i128, Error> {
+    match parse_short(text, kind.scale as usize) {
+        Some(raw) if raw.abs() <= kind.raw_max => Ok(raw),
+        _ => parse_any(text, kind),
     }
 }
 
@@ -56,7 +69,7 @@ fn parse_short(text: &[u8], scale: usize) -> Option<i128> {
 
 /// Any text, with the reason why it is refused.
 #[cold]
-fn parse_any(text: &[u8], scale: u32, what: &'static str, limit: &'static str) -> Result<i128, Error> {
+fn parse_any(text: &[u8], kind: &Type) -> Result<i128, Error> {
     let found = || String::from_utf8_lossy(text.get(..64).unwrap_or(text)).into_owned();
     let not_decimal = || Error::NotDecimal { found: found() };
     let (negative, digits) = split_sign(text);
@@ -72,19 +85,19 @@ fn parse_any(text: &[u8], scale: u32, what: &'static str, limit: &'static str) -
     }
     // Zeros at the end say nothing: 1.50 has one decimal.
     let decimals = fraction.iter().rposition(|&byte| byte != b'0').map_or(0, |last| last + 1);
-    let missing = (scale as usize).checked_sub(decimals).ok_or_else(|| Error::TooManyDecimals {
+    let missing = (kind.scale as usize).checked_sub(decimals).ok_or_else(|| Error::TooManyDecimals {
         found: found(),
         decimals,
-        decimals_max: scale,
+        decimals_max: kind.scale,
     })?;
-    let overflow = || Error::Overflow { what, limit };
+    let too_large = || Error::TooLarge { found: found(), what: kind.what, limit: kind.limit };
     let mut raw: i128 = 0;
     for &digit in whole.iter().chain(fraction.iter().take(decimals)) {
         let digit = i128::from(digit.wrapping_sub(b'0'));
-        raw = raw.checked_mul(10).and_then(|raw| raw.checked_add(digit)).ok_or_else(overflow)?;
+        raw = raw.checked_mul(10).and_then(|raw| raw.checked_add(digit)).ok_or_else(too_large)?;
     }
-    let power = POWERS.get(missing).ok_or_else(overflow)?;
-    let raw = raw.checked_mul(*power).ok_or_else(overflow)?;
+    let power = POWERS.get(missing).ok_or_else(too_large)?;
+    let raw = raw.checked_mul(*power).filter(|raw| *raw <= kind.raw_max).ok_or_else(too_large)?;
     Ok(if negative { -raw } else { raw })
 }
 

@@ -32,9 +32,14 @@ fn text_that_is_no_number_is_refused_in_words() {
         "'0.1234567890123456' has 16 decimals; at most 15 are kept exactly"
     );
     let long = "9".repeat(400);
-    assert!(matches!(Quantity::parse(long.as_bytes()).unwrap_err(), Error::Overflow { what: "quantity", .. }));
-    assert!(matches!(Amount::parse(b"100000000000000").unwrap_err(), Error::Overflow { what: "amount", .. }));
-    assert!(matches!(Amount::parse(b"-100000000000000").unwrap_err(), Error::Overflow { what: "amount", .. }));
+    assert!(matches!(Quantity::parse(long.as_bytes()).unwrap_err(), Error::TooLarge { what: "quantity", .. }));
+    assert!(matches!(Amount::parse(b"100000000000000").unwrap_err(), Error::TooLarge { what: "amount", .. }));
+    assert!(matches!(Amount::parse(b"-100000000000000").unwrap_err(), Error::TooLarge { what: "amount", .. }));
+    let error = Amount::parse(b"-100000000000000.0").unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "'-100000000000000.0' is too large: the amount is beyond the largest that is kept exactly (below 100000000000000 currency units)"
+    );
     assert!(matches!(Quantity::parse(b"1e5").unwrap_err(), Error::NotDecimal { found } if found == "1e5"));
 }
 

@@ -141,6 +141,7 @@ proptest! {
         (events, shuffled) in events().prop_flat_map(|events| (Just(events.clone()), Just(events).prop_shuffle())),
     ) {
         prop_assert_eq!(price::check(&price, &meter(aggregate)), Ok(()));
+        prop_assert_eq!(&serde_json::from_str::<Price>(&serde_json::to_string(&price).unwrap()).unwrap(), &price);
         let terms = Terms::new(&price, None, share).unwrap();
         let expected = expected_terms(&price, share);
         let mut fold = Fold::default();
