@@ -9,17 +9,6 @@ const CLOCK: &str = "2023-11-16T20:00:00Z";
 /// After every bill's review.
 const ISSUED: &str = "2023-12-20T00:00:00Z";
 
-const PROPERTIES: [&str; 8] = [
-    "model=model",
-    "region=region",
-    "user=user",
-    "input_tokens=input_tokens",
-    "output_tokens=output_tokens",
-    "cost=cost",
-    "seats=seats",
-    "disk=disk",
-];
-
 fn folder() -> PathBuf {
     root().join("tests/real_data")
 }
@@ -46,7 +35,7 @@ fn expect_exact(folder_out: &Path, invoices: &[serde_json::Value]) {
 fn send_arguments(file: &str) -> Vec<&str> {
     let mut arguments = vec!["send", file, "--type", "llm.request", "--source", "gateway", "--customer", "customer"];
     arguments.extend(["--time", "time", "--zone", "UTC", "--id", "id"]);
-    for property in PROPERTIES {
+    for property in ["model", "region", "user", "input_tokens", "output_tokens", "cost", "seats", "disk"] {
         arguments.extend(["--property", property]);
     }
     arguments
@@ -84,7 +73,7 @@ fn bills_equal_the_independent_computation_and_survive_two_kills() {
     let mut server = Server::start(stormy.path(), &["--test-clock", CLOCK]);
     server.farthing(&["apply", "-f", &catalog()]).ok();
     let mut arguments = send_arguments(&events);
-    arguments.extend(["--batch", "7", "--window", "2"]);
+    arguments.extend(["--batch", "7", "--in-flight", "2"]);
     let mut sending = server.command(&arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut arrived_before = 0;
     for kill in 1..=2 {

@@ -1,9 +1,5 @@
 //! The whole system in memory, under faults, from one seed.
 
-// Reading order: what is drawn, then what should come of it.
-pub mod workload;
-pub mod model;
-
 use std::fmt;
 
 /// What a run did.

@@ -1,0 +1,230 @@
+//! Closing: periods that ended become bills, bills become invoices.
+//!
+//! A *pass* looks at every customer for whom something may be due: a manifest came, a period ended and its grace is over,
+//! a review ended, the catalog changed. For each of the customer's currencies it walks the chain of bills that are not yet
+//! issued, in order:
+//!
+//! ```text
+//! manifests of all parts there? ─no─▶ wait
+//!        │ yes
+//! store adds up to the same? ─no─▶ held, ERROR: nothing is issued before the two agree
+//!        │ yes
+//! prepare (pure) ──▶ draft ──▶ held: parked events, negative, unlike the last
+//!        │ review over, first of its chain
+//! issue: number, canonical JSON, hash, account: one commit
+//! ```
+//!
+//! What is open is kept in memory and mirrored in the books; after a conflict, or an answer that was lost, all of it is
+//! read again and the pass begins anew.
+
+mod chain;
+mod decide;
+pub(crate) mod desk;
+mod issue;
+mod late;
+mod load;
+mod preview;
+mod requests;
+mod verify;
+mod walk;
+
+pub(crate) use desk::Desk;
+pub(crate) use issue::chained_hash;
+pub(crate) use verify::{first_difference, key as period_key, recount, usage as usage_of};
+
+use crate::ledger::{self, Ledger};
+use crate::publisher::{self, Publisher};
+use chain::{Chain, Key};
+use load::Numbered;
+use pricing::id::{CustomerId, TenantId};
+use pricing::time::Instant;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+use storage::charges::{self, Charges, ManifestCursor};
+use tokio::sync::Mutex;
+
+/// Turns closed periods into invoices. See the module's own words.
+pub struct Closer {
+    ledger: Ledger,
+    charges: Arc<dyn Charges>,
+    publisher: Arc<Publisher>,
+    /// None before the first pass and after a pass that did not finish: the books are read again.
+    state: Mutex<Option<State>>,
+}
+
+/// What a pass knows.
+struct State {
+    generation: u64,
+    desks: Desks,
+    chains: BTreeMap<Key, Chain>,
+    cursor: Numbered<ManifestCursor>,
+    /// Customers to look at.
+    dirty: BTreeSet<Account>,
+    /// When to look at which customer by itself.
+    agenda: BTreeSet<(Instant, Account)>,
+    /// Differences that were logged, so that each is logged once.
+    reported: BTreeSet<String>,
+}
+
+/// The tenants' catalogs.
+pub(crate) type Desks = BTreeMap<TenantId, Arc<Desk>>;
+
+/// A tenant's customer.
+type Account = (TenantId, CustomerId);
+
+/// How a pass ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// When something is due next by itself.
+    pub next: Option<Instant>,
+    /// Bills that are due but wait for manifests.
+    pub waiting: Vec<String>,
+    /// Documents written.
+    pub written: usize,
+}
+
+/// Why a pass did not finish.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Error {
+    /// The books say no.
+    #[error(transparent)]
+    Ledger(#[from] ledger::Error),
+    /// The charges store says no.
+    #[error(transparent)]
+    Charges(#[from] charges::Error),
+    /// The publisher says no.
+    #[error(transparent)]
+    Publisher(#[from] publisher::Error),
+    /// A bill is not what the caller takes it for.
+    #[error("{reason}")]
+    Bill {
+        /// What was found, what to do.
+        reason: String,
+    },
+}
+
+/// Manifests read at once.
+const MANIFESTS_MAX: usize = 10_000;
+/// Customers whose bills share a commit.
+const CUSTOMERS_MAX: usize = 500;
+/// Conflicts in a row after which a pass gives up.
+const CONFLICTS_MAX: usize = 5;
+/// How often a pass runs when nobody calls for one.
+const PAUSE: Duration = Duration::from_millis(500);
+
+// === impl Closer ===
+
+impl Closer {
+    /// A closer over these books and charges.
+    pub fn new(ledger: Ledger, charges: Arc<dyn Charges>, publisher: Arc<Publisher>) -> Self {
+        Self { ledger, charges, publisher, state: Mutex::new(None) }
+    }
+
+    /// Passes, again and again; never ends. What is away for a moment is waited for.
+    pub async fn run(&self) {
+        let mut log_time = self.publisher.watch();
+        loop {
+            if let Err(error) = self.pass().await {
+                tracing::warn!(%error, "closing waits");
+            }
+            let _ = tokio::time::timeout(PAUSE, log_time.changed()).await;
+        }
+    }
+
+    /// Does all that is due at the present log time.
+    ///
+    /// # Errors
+    /// See [`Error`]; the next pass begins anew.
+    pub async fn pass(&self) -> Result<Progress, Error> {
+        let mut state = self.state.lock().await;
+        self.settled(&mut state, None).await
+    }
+
+    /// One pass, with the state taken out while it runs: where it fails or is dropped, the books are read again.
+    async fn settled(&self, slot: &mut Option<State>, order: Option<&walk::Order>) -> Result<Progress, Error> {
+        let mut conflicts = 0;
+        loop {
+            let mut state = match slot.take() {
+                Some(state) => state,
+                None => self.load().await?,
+            };
+            match self.work(&mut state, order).await {
+                Ok(progress) => {
+                    *slot = Some(state);
+                    return Ok(progress);
+                }
+                Err(error) if error.is_conflict() && conflicts < CONFLICTS_MAX => conflicts += 1,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn work(&self, state: &mut State, order: Option<&walk::Order>) -> Result<Progress, Error> {
+        let log_time = self.publisher.log_time();
+        self.refresh(state).await?;
+        self.read_manifests(state).await?;
+        while let Some((due, account)) = state.agenda.first().filter(|(due, _)| *due <= log_time).cloned() {
+            state.agenda.remove(&(due, account.clone()));
+            state.dirty.insert(account);
+        }
+        let dirty: Vec<Account> = std::mem::take(&mut state.dirty).into_iter().collect();
+        let mut progress = Progress::default();
+        for of_tenant in dirty.chunk_by(|one, other| one.0 == other.0) {
+            for some in of_tenant.chunks(CUSTOMERS_MAX) {
+                progress.written += self.close(state, some, log_time, order).await?;
+                state.schedule(some, log_time);
+            }
+        }
+        progress.next = state.agenda.first().map(|(due, _)| *due);
+        let waiting = state.chains.iter().flat_map(|(key, chain)| chain.waiting.iter().map(|end| key.bill_id(*end)));
+        progress.waiting = waiting.collect();
+        Ok(progress)
+    }
+}
+
+impl std::fmt::Debug for Closer {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("Closer")
+    }
+}
+
+// === impl State ===
+
+impl State {
+    /// Writes down when each of these customers is to be looked at next.
+    fn schedule(&mut self, accounts: &[Account], log_time: Instant) {
+        for account in accounts {
+            let Some(desk) = self.desks.get(&account.0) else { continue };
+            let Some(customer) = desk.customers.get(&account.1) else { continue };
+            let grace = desk.terms.grace;
+            let mut wakes: Vec<Instant> =
+                customer.next_end(log_time.minus(grace)).map(|end| end.plus(grace)).into_iter().collect();
+            for currency in desk.currencies(customer) {
+                let key = Key { tenant: account.0.clone(), customer: account.1.clone(), currency };
+                let Some(chain) = self.chains.get(&key) else { continue };
+                wakes.extend(chain.wake(desk.terms.review, desk.terms.auto));
+                wakes.extend(late::final_moment(desk, customer, &key, chain).map(|(_, when)| when));
+            }
+            let wakes = wakes.into_iter().filter(|wake| *wake > log_time);
+            self.agenda.extend(wakes.map(|wake| (wake, account.clone())));
+        }
+    }
+}
+
+// === impl Error ===
+
+impl Error {
+    /// True when somebody else changed the books in between.
+    fn is_conflict(&self) -> bool {
+        match self {
+            Self::Ledger(error) | Self::Publisher(publisher::Error::Ledger(error)) => error.is_conflict(),
+            _ => false,
+        }
+    }
+
+    /// Sums of what is stored that cannot be.
+    fn damaged(error: pricing::number::Error) -> Self {
+        Self::Charges(charges::Error::Damaged { reason: error.to_string() })
+    }
+}

@@ -1,0 +1,107 @@
+//! The bills of one customer in one currency: a chain, since each begins where the one before left off.
+
+use crate::ledger::{Kind, Status, StoredBill};
+use pricing::bill::{Account, Due};
+use pricing::currency::Currency;
+use pricing::id::{CustomerId, SubscriptionId, TenantId};
+use pricing::number::Minor;
+use pricing::time::{Instant, Span};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Whose bills.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Key {
+    pub(crate) tenant: TenantId,
+    pub(crate) customer: CustomerId,
+    pub(crate) currency: Currency,
+}
+
+/// What issued bills left behind, as the books hold it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(crate) struct StoredAccount {
+    /// What the next bill starts from.
+    pub(crate) account: Account,
+    /// Periods already invoiced that have changed since, with their ends.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", with = "late_list")]
+    pub(crate) late: BTreeMap<(SubscriptionId, Instant), Instant>,
+    /// The total of the latest issued bill, against which `hold_above` measures.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) last_total: Option<Minor>,
+}
+
+/// A chain as it stands: what was issued, and the bills that are not yet.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Chain {
+    pub(crate) stored: StoredAccount,
+    /// Revision of the account's document; none while it has none.
+    pub(crate) revision: Option<u64>,
+    /// Drafts and held bills by their end, with the revisions of their documents.
+    pub(crate) open: BTreeMap<Instant, (StoredBill, u64)>,
+    /// Ends of bills that are due but wait for manifests.
+    pub(crate) waiting: BTreeSet<Instant>,
+}
+
+// === impl Key ===
+
+impl Key {
+    /// The account's document.
+    pub(crate) fn account_id(&self) -> String {
+        format!("{}/{}", self.customer, self.currency)
+    }
+
+    /// The bill that ends at `end`.
+    pub(crate) fn bill_id(&self, end: Instant) -> String {
+        format!("{}/{}/{end}", self.customer, self.currency)
+    }
+
+    /// The bill that ends at `end`, as scheduling names it.
+    pub(crate) fn due(&self, end: Instant) -> Due {
+        Due { end, currency: self.currency }
+    }
+}
+
+// === impl Chain ===
+
+impl Chain {
+    /// When something is to be done by itself, apart from periods that end: the end of the first draft's review.
+    pub(crate) fn wake(&self, review: Span, auto: bool) -> Option<Instant> {
+        let first = self.open.values().next().map(|(bill, _)| bill)?;
+        (auto && first.status == Status::Draft).then(|| first.since.plus(review))
+    }
+}
+
+impl Kind for StoredAccount {
+    const COLLECTION: &'static str = "account";
+    const AUDITED: bool = false;
+}
+
+/// JSON objects have text for keys: late periods are a list.
+mod late_list {
+    use pricing::id::SubscriptionId;
+    use pricing::time::Instant;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use std::collections::BTreeMap;
+
+    type Late = BTreeMap<(SubscriptionId, Instant), Instant>;
+
+    #[derive(Serialize, Deserialize)]
+    struct Entry {
+        subscription: SubscriptionId,
+        start: Instant,
+        end: Instant,
+    }
+
+    pub(super) fn serialize<S: Serializer>(late: &Late, serializer: S) -> Result<S::Ok, S::Error> {
+        let entries = late.iter().map(|((subscription, start), end)| Entry {
+            subscription: subscription.clone(),
+            start: *start,
+            end: *end,
+        });
+        serializer.collect_seq(entries)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Late, D::Error> {
+        let entries = Vec::<Entry>::deserialize(deserializer)?;
+        Ok(entries.into_iter().map(|entry| ((entry.subscription, entry.start), entry.end)).collect())
+    }
+}

@@ -1,0 +1,167 @@
+//! Deciding: what becomes of one bill now.
+//!
+//! | found | status |
+//! |---|---|
+//! | the store adds up to something else, or the bill cannot be prepared | held; nothing after it is prepared |
+//! | parked events inside its periods, not waived | held |
+//! | a total below zero, or unlike the last by more than `hold_above` | held, until a person issues it |
+//! | the review is not over, or a bill before it is not issued | draft |
+//! | nothing but zeros | skipped, unless zeros are to be issued |
+//! | otherwise | issued |
+
+use super::chain::{Chain, Key};
+use super::desk::Desk;
+use crate::ledger::{BasisPeriod, Status, StoredBill};
+use pricing::bill::{self, Account, Bill, Part, Prepared};
+use pricing::currency::Currency;
+use pricing::number::{Minor, Rate, mul_div};
+use pricing::period::Period;
+use pricing::time::Instant;
+use std::collections::BTreeSet;
+use storage::output::Manifest;
+
+/// What is known of a bill that is due.
+pub(super) struct Situation {
+    key: Key,
+    period: Period,
+    /// The account before it.
+    before: Account,
+    /// Parked events that hold it back.
+    parked: u64,
+    /// The totals it is made from.
+    periods: Vec<BasisPeriod>,
+    /// How the store differs from the fold.
+    pub(super) difference: Option<String>,
+    /// The bill, or why there is none; absent with a difference.
+    pub(super) prepared: Option<Result<Prepared, bill::Error>>,
+}
+
+/// What becomes of it.
+pub(super) struct Decision {
+    pub(super) bill: StoredBill,
+    /// The content, where it could be prepared.
+    pub(super) content: Option<Bill>,
+    /// The account after it, where it could be prepared.
+    pub(super) account: Option<Account>,
+    /// The account before it.
+    pub(super) before: Account,
+    /// The totals it was made from.
+    pub(super) periods: Vec<BasisPeriod>,
+    /// What a person must hear about.
+    alarm: Option<String>,
+}
+
+// === impl Situation ===
+
+impl Situation {
+    pub(super) fn new(key: &Key, end: Instant, parts: &[Part], before: &Account) -> Self {
+        let start = parts.iter().map(|part| part.period.start).min().unwrap_or(end);
+        Self {
+            key: key.clone(),
+            period: Period { start, end },
+            before: before.clone(),
+            parked: 0,
+            periods: Vec::new(),
+            difference: None,
+            prepared: None,
+        }
+    }
+
+    /// Takes one period's manifest into account.
+    pub(super) fn take(&mut self, manifest: &Manifest, is_part: bool) {
+        if is_part {
+            self.parked = self.parked.max(manifest.parked);
+        }
+        self.periods.push(BasisPeriod {
+            subscription: manifest.subscription.clone(),
+            start: manifest.period.start,
+            plan: manifest.plan.clone(),
+            revision: manifest.revision,
+            offset: manifest.position.offset,
+        });
+    }
+
+    /// Decides. `first`: every bill before it is issued. `asked`: a person wants it issued now.
+    pub(super) fn decide(self, desk: &Desk, chain: &Chain, log_time: Instant, first: bool, asked: bool) -> Decision {
+        let earlier = chain.open.get(&self.period.end).map(|(bill, _)| bill);
+        let mut bill = StoredBill {
+            status: Status::Draft,
+            customer: self.key.customer.clone(),
+            currency: self.key.currency,
+            period: self.period,
+            number: None,
+            total: self.key.currency.text(Minor(0)),
+            reason: None,
+            since: earlier.map_or(whole_second(log_time), |bill| bill.since),
+            waived: earlier.and_then(|bill| bill.waived.clone()),
+            document: None,
+        };
+        let mut alarm = None;
+        let (mut content, mut account) = (None, None);
+        match (self.difference, self.prepared) {
+            (None, Some(Ok(prepared))) => {
+                bill.period = prepared.bill.period;
+                bill.total = self.key.currency.text(prepared.bill.total);
+                bill.reason = if self.parked > 0 && bill.waived.is_none() {
+                    Some(parked(self.parked))
+                } else {
+                    unusual(&prepared.bill, chain, desk).filter(|_| !asked)
+                };
+                content = Some(prepared.bill);
+                account = Some(prepared.account);
+            }
+            (difference, prepared) => {
+                let error = prepared.and_then(Result::err).map(|error| error.to_string());
+                alarm = difference.or(error);
+                bill.reason.clone_from(&alarm);
+            }
+        }
+        let zero = content.as_ref().is_some_and(|content| content.zero) && !desk.terms.issue_zero;
+        let reviewed = asked || ((desk.terms.auto || zero) && bill.since.plus(desk.terms.review) <= log_time);
+        bill.status = match (&bill.reason, first && reviewed) {
+            (Some(_), _) => Status::Held,
+            (None, false) => Status::Draft,
+            (None, true) if zero && !asked => Status::Skipped,
+            (None, true) => Status::Issued,
+        };
+        bill.document = content.as_ref().map(|content| bill::document(content, None, bill::Status::Draft));
+        Decision { bill, content, account, before: self.before, periods: self.periods, alarm }
+    }
+}
+
+// === impl Decision ===
+
+impl Decision {
+    /// What a person must hear about, once each.
+    pub(super) fn report(&self, key: &Key, reported: &mut BTreeSet<String>) -> Option<String> {
+        let alarm = self.alarm.as_ref()?;
+        let report = format!("bill {} is held: {alarm}", key.bill_id(self.bill.period.end));
+        reported.insert(report.clone()).then_some(report)
+    }
+}
+
+fn parked(count: u64) -> String {
+    format!(
+        "{count} events of its period are parked: nothing explains them yet; declare what they lack, or lift the hold with \
+         `farthing invoices waive`"
+    )
+}
+
+/// Why a person should look at the bill first.
+fn unusual(content: &Bill, chain: &Chain, desk: &Desk) -> Option<String> {
+    let text = |minor: Minor| format!("{} {}", Currency::text(content.currency, minor), content.currency);
+    if content.total.0 < 0 {
+        return Some(format!("its total is below zero: {}", text(content.total)));
+    }
+    let last = chain.stored.last_total.filter(|last| last.0 > 0)?;
+    let difference = i128::from(content.total.0) - i128::from(last.0);
+    let allowed = mul_div(i128::from(last.0), desk.terms.hold_above.raw(), Rate::ONE.raw()).unwrap_or(i128::MAX);
+    (difference.abs() > allowed).then(|| {
+        format!("its total {} differs from the last, {}, by more than hold_above", text(content.total), text(last))
+    })
+}
+
+/// The review runs from a whole second, so that its end does not hang on the odd nanosecond of a Tick.
+fn whole_second(time: Instant) -> Instant {
+    Instant::from_nanos(time.nanos() - time.nanos().rem_euclid(1_000_000_000))
+}

@@ -1,0 +1,184 @@
+//! Issuing: the next number of a gapless series, the canonical JSON, a hash chained to the one before.
+
+use super::chain::{Chain, Key, StoredAccount};
+use super::decide::Decision;
+use super::desk::{Customer, Desk};
+use super::load::Numbered;
+use super::walk::Effect;
+use super::{Error, State};
+use crate::ledger::{Basis, Draft, Invoice, Ledger, Series, Status};
+use pricing::bill::{self, Bill};
+use pricing::time::{Instant, Span};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+
+/// The numbers that one commit gives out.
+pub(super) struct Numbers<'a> {
+    ledger: &'a Ledger,
+    /// Marks numbers of a test system.
+    test: bool,
+    series: BTreeMap<(pricing::id::TenantId, String), Numbered<Series>>,
+}
+
+/// How long after a period is settled for good its account still remembers it.
+const MEMORY: Span = Span::from_days(1);
+
+// === impl Numbers ===
+
+impl<'a> Numbers<'a> {
+    pub(super) fn new(ledger: &'a Ledger, test: bool) -> Self {
+        Self { ledger, test, series: BTreeMap::new() }
+    }
+
+    /// Writes a decision into the draft, if it changes anything; returns what it does to the chain.
+    #[allow(clippy::too_many_arguments)] // All of them are one bill's surroundings.
+    pub(super) async fn write(
+        &mut self,
+        draft: &mut Draft,
+        desk: &Desk,
+        customer: &Customer,
+        chain: &Chain,
+        key: &Key,
+        mut decision: Decision,
+        log_time: Instant,
+    ) -> Result<Option<Effect>, Error> {
+        let end = decision.bill.period.end;
+        let earlier = chain.open.get(&end);
+        if decision.bill.status == Status::Issued {
+            let Some(content) = decision.content.take() else { return Ok(None) };
+            let basis = basis(desk, customer, &decision);
+            let number = self.issue(draft, desk, customer, key, &content, basis, log_time).await?;
+            decision.bill.number = Some(number);
+            decision.bill.document = None;
+            decision.content = Some(content);
+        } else if earlier.is_some_and(|(bill, _)| *bill == decision.bill) {
+            return Ok(None);
+        }
+        draft.put(Some(&key.tenant), &key.bill_id(end), earlier.map(|(_, revision)| *revision), &decision.bill)?;
+        if let Some(stored) = after(desk, chain, &decision, log_time) {
+            draft.put(Some(&key.tenant), &key.account_id(), chain.revision, &stored)?;
+        }
+        Ok(Some(Effect { key: key.clone(), decision }))
+    }
+
+    /// Writes an invoice with the next number of its series.
+    #[allow(clippy::too_many_arguments)]
+    async fn issue(
+        &mut self,
+        draft: &mut Draft,
+        desk: &Desk,
+        customer: &Customer,
+        key: &Key,
+        content: &Bill,
+        basis: Basis,
+        log_time: Instant,
+    ) -> Result<String, Error> {
+        let prefix = prefix(desk, customer, content, self.test);
+        let place = (key.tenant.clone(), prefix.clone());
+        if !self.series.contains_key(&place) {
+            let stored = self.ledger.get::<Series>(Some(&key.tenant), &prefix).await?;
+            let revision = stored.as_ref().map(|stored| stored.revision);
+            let value = stored.map(|stored| stored.value).unwrap_or_default();
+            self.series.insert(place.clone(), Numbered { value, revision });
+        }
+        let series = self.series.entry(place).or_default();
+        series.value.last += 1;
+        let number = format!("{prefix}{}", series.value.last);
+        let canonical = bill::document(content, Some(&number), bill::Status::Issued);
+        let hash = chained_hash(&series.value.hash, &canonical);
+        let previous = std::mem::replace(&mut series.value.hash, hash.clone());
+        let invoice = Invoice {
+            bill: content.id.clone(),
+            series: prefix,
+            sequence: series.value.last,
+            csv: bill::csv(content, Some(&number)),
+            canonical,
+            hash,
+            previous,
+            issued: log_time,
+            test: self.test,
+            basis,
+        };
+        draft.put(Some(&key.tenant), &number, None, &invoice)?;
+        Ok(number)
+    }
+
+    /// Writes how far the series have come.
+    pub(super) fn finish(self, draft: &mut Draft) -> Result<(), Error> {
+        for ((tenant, prefix), series) in self.series {
+            draft.put(Some(&tenant), &prefix, series.revision, &series.value)?;
+        }
+        Ok(())
+    }
+}
+
+// === impl State ===
+
+impl State {
+    /// Follows what was committed.
+    pub(super) fn apply(&mut self, effect: Effect, desk: &Desk, log_time: Instant) {
+        let Some(chain) = self.chains.get_mut(&effect.key) else { return };
+        let end = effect.decision.bill.period.end;
+        if let Some(stored) = after(desk, chain, &effect.decision, log_time) {
+            chain.stored = stored;
+            chain.revision = Some(chain.revision.unwrap_or(0) + 1);
+            chain.open.remove(&end);
+        } else {
+            let revision = chain.open.get(&end).map_or(0, |(_, revision)| *revision) + 1;
+            chain.open.insert(end, (effect.decision.bill, revision));
+        }
+    }
+}
+
+/// The account's document once a bill counts as invoiced; none while it does not.
+fn after(desk: &Desk, chain: &Chain, decision: &Decision, log_time: Instant) -> Option<StoredAccount> {
+    let account = decision.account.clone()?;
+    let last_total = match decision.bill.status {
+        Status::Issued => decision.content.as_ref().map(|content| content.total),
+        Status::Skipped => chain.stored.last_total,
+        Status::Draft | Status::Held => return None,
+    };
+    let terms = &desk.terms;
+    let kept = terms.past.plus(Span::from_days(1)).plus(terms.future).plus(terms.grace).plus(MEMORY);
+    // What was late stands on this bill; should a late period change once more, its next manifest says so.
+    Some(StoredAccount { account: account.forget(log_time.minus(kept)), late: BTreeMap::new(), last_total })
+}
+
+/// The prefix of a document's number, which names its series: no two series can give out the same number.
+fn prefix(desk: &Desk, customer: &Customer, content: &Bill, test: bool) -> String {
+    let seller = desk.seller(customer, content.currency);
+    let known = seller.as_ref().and_then(|seller| desk.sellers.get(seller));
+    let credit = content.total.0 < 0;
+    let named = known.map(|seller| if credit { seller.credit_prefix.as_str() } else { seller.prefix.as_str() });
+    let mut prefix = match (named.filter(|named| !named.is_empty()), seller) {
+        (Some(named), _) => named.to_owned(),
+        (None, Some(seller)) if credit => format!("{seller}-CN-"),
+        (None, Some(seller)) => format!("{seller}-"),
+        (None, None) if credit => "CN-".to_owned(),
+        (None, None) => "INV-".to_owned(),
+    };
+    if test {
+        prefix.push_str("TEST-");
+    }
+    if prefix.ends_with(|last: char| last.is_ascii_digit()) {
+        prefix.push('-');
+    }
+    prefix
+}
+
+/// What a later check needs to make the same document again.
+fn basis(desk: &Desk, customer: &Customer, decision: &Decision) -> Basis {
+    Basis {
+        account: decision.before.clone(),
+        party: customer.party.clone(),
+        taxes: desk.taxes.clone(),
+        rounding: desk.terms.rounding,
+        periods: decision.periods.clone(),
+    }
+}
+
+/// The hash of a document: SHA-256 over the hash before it and its canonical JSON, in hexadecimal.
+pub(crate) fn chained_hash(previous: &str, canonical: &str) -> String {
+    let digest = Sha256::new().chain_update(previous).chain_update(canonical).finalize();
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,255 @@
+//! Walking chains: for many customers at once, so that questions to the store and commits carry many bills each.
+
+use super::chain::{Chain, Key};
+use super::decide::{Decision, Situation};
+use super::desk::{Customer, Desk};
+use super::issue::Numbers;
+use super::{Account, Closer, Error, State, late, verify};
+use crate::ledger::{Draft, Status};
+use pricing::bill::{self, Part};
+use pricing::id::SubscriptionId;
+use pricing::settle::Usage;
+use pricing::time::Instant;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use storage::charges::PeriodKey;
+use storage::output::{Manifest, Sum};
+
+/// A person's word that one bill is to be issued now.
+#[derive(Clone, Debug)]
+pub(super) struct Order {
+    pub(super) key: Key,
+    pub(super) end: Instant,
+    pub(super) who: String,
+}
+
+/// The bills of one chain that are due, in order.
+struct Walk<'a> {
+    key: Key,
+    customer: &'a Customer,
+    ends: VecDeque<Instant>,
+    /// The account before the next of them.
+    account: bill::Account,
+    /// Whether every bill before the next is issued.
+    first: bool,
+    /// The parts of the next.
+    parts: Vec<Part>,
+}
+
+/// What the store has of the periods asked for.
+#[derive(Default)]
+pub(super) struct Found {
+    manifests: BTreeMap<PeriodKey, (Manifest, Vec<Sum>)>,
+}
+
+/// A change to a chain that takes effect once it is committed.
+pub(super) struct Effect {
+    pub(super) key: Key,
+    pub(super) decision: Decision,
+}
+
+// === impl Closer ===
+
+impl Closer {
+    /// Walks the chains of some customers of one tenant; returns how many documents were written.
+    pub(super) async fn close(
+        &self,
+        state: &mut State,
+        accounts: &[Account],
+        log_time: Instant,
+        order: Option<&Order>,
+    ) -> Result<usize, Error> {
+        let Some(desk) = accounts.first().and_then(|account| state.desks.get(&account.0)).map(Arc::clone) else {
+            return Ok(0);
+        };
+        let mut written = 0;
+        let mut walks = walks(state, &desk, accounts, log_time);
+        loop {
+            for walk in &mut walks {
+                walk.find_parts(&desk);
+            }
+            walks.retain(|walk| !walk.ends.is_empty());
+            if walks.is_empty() {
+                return Ok(written);
+            }
+            let found = self.find(state, &walks).await?;
+            written += self.step(state, &desk, &mut walks, &found, log_time, order).await?;
+        }
+    }
+
+    /// Asks the store for the newest manifests of all parts and late periods, and adds up their charges.
+    async fn find(&self, state: &State, walks: &[Walk<'_>]) -> Result<Found, Error> {
+        let mut keys: BTreeSet<PeriodKey> = BTreeSet::new();
+        let mut tenant = None;
+        for walk in walks {
+            tenant = Some(&walk.key.tenant);
+            keys.extend(walk.periods(state.chains.get(&walk.key)));
+        }
+        let Some(tenant) = tenant.filter(|_| !keys.is_empty()) else { return Ok(Found::default()) };
+        let keys: Vec<PeriodKey> = keys.into_iter().collect();
+        // Manifests first: rows that come in between make the sums differ, and then the rows are counted one by one.
+        let manifests = self.charges.newest(tenant, &keys).await?;
+        let sums = self.charges.sums(tenant, &keys).await?;
+        let mut sums: BTreeMap<PeriodKey, Vec<Sum>> = keys.into_iter().zip(sums).collect();
+        let with_sums = manifests.into_iter().map(|manifest| {
+            let key = verify::key(&manifest);
+            let sums = sums.remove(&key).unwrap_or_default();
+            (key, (manifest, sums))
+        });
+        Ok(Found { manifests: with_sums.collect() })
+    }
+
+    /// Decides on the next bill of every walk and commits all decisions together.
+    async fn step(
+        &self,
+        state: &mut State,
+        desk: &Desk,
+        walks: &mut [Walk<'_>],
+        found: &Found,
+        log_time: Instant,
+        order: Option<&Order>,
+    ) -> Result<usize, Error> {
+        let mut numbers = Numbers::new(&self.ledger, self.publisher.is_test_clock());
+        let who = order.map_or("invoicer", |order| &order.who);
+        let mut draft = Draft::new(who, "close", log_time);
+        let mut effects = Vec::new();
+        for walk in walks.iter_mut() {
+            let Some(end) = walk.ends.pop_front() else { continue };
+            let chain = state.chains.entry(walk.key.clone()).or_default();
+            let Some(situation) = self.situation(desk, walk, chain, found, end).await? else {
+                chain.waiting.insert(end);
+                walk.ends.clear();
+                continue;
+            };
+            let asked = order.is_some_and(|order| order.key == walk.key && order.end == end);
+            let decision = situation.decide(desk, chain, log_time, walk.first, asked);
+            if let Some(report) = decision.report(&walk.key, &mut state.reported) {
+                tracing::error!(bill = walk.key.bill_id(end), "{report}");
+            }
+            match &decision.account {
+                Some(account) => walk.account.clone_from(account),
+                None => walk.ends.clear(),
+            }
+            walk.first &= matches!(decision.bill.status, Status::Issued | Status::Skipped);
+            effects.extend(numbers.write(&mut draft, desk, walk.customer, chain, &walk.key, decision, log_time).await?);
+        }
+        numbers.finish(&mut draft)?;
+        let written = draft.len();
+        self.ledger.commit(draft).await?;
+        for effect in effects {
+            state.apply(effect, desk, log_time);
+        }
+        Ok(written)
+    }
+
+    /// What a bill is decided on; none while it waits for manifests.
+    async fn situation(
+        &self,
+        desk: &Desk,
+        walk: &Walk<'_>,
+        chain: &Chain,
+        found: &Found,
+        end: Instant,
+    ) -> Result<Option<Situation>, Error> {
+        let mut usage: BTreeMap<(SubscriptionId, Instant), Usage> = BTreeMap::new();
+        let mut situation = Situation::new(&walk.key, end, &walk.parts, &walk.account);
+        for key in walk.periods(Some(chain)) {
+            let is_part =
+                walk.parts.iter().any(|part| part.period.start == key.start && part.subscription == key.subscription);
+            let Some((manifest, sums)) = found.manifests.get(&key) else {
+                if is_part {
+                    return Ok(None);
+                }
+                continue;
+            };
+            if let Some(difference) = verify::difference(self.charges.as_ref(), desk, manifest, sums).await? {
+                situation.difference = Some(difference);
+                return Ok(Some(situation));
+            }
+            situation.take(manifest, is_part);
+            usage.insert((key.subscription, key.start), verify::usage(&manifest.entries));
+        }
+        let request = bill::Request {
+            end,
+            currency: walk.key.currency,
+            party: &walk.customer.party,
+            subscriptions: &walk.customer.subscriptions,
+            plans: &desk.plans,
+            taxes: &desk.taxes,
+            credits: &walk.customer.credits,
+            rounding: desk.terms.rounding,
+            usage: &usage,
+            account: &walk.account,
+        };
+        match bill::prepare(&request) {
+            Err(bill::Error::NoUsage { .. }) => Ok(None),
+            prepared => {
+                situation.prepared = Some(prepared);
+                Ok(Some(situation))
+            }
+        }
+    }
+}
+
+/// The chains of these customers in which something is due.
+fn walks<'a>(state: &mut State, desk: &'a Desk, accounts: &[Account], log_time: Instant) -> Vec<Walk<'a>> {
+    let mut walks = Vec::new();
+    for (tenant, id) in accounts {
+        let Some(customer) = desk.customers.get(id) else { continue };
+        for currency in desk.currencies(customer) {
+            let key = Key { tenant: tenant.clone(), customer: id.clone(), currency };
+            let chain = state.chains.entry(key.clone()).or_default();
+            chain.waiting.clear();
+            let ends = due_ends(desk, customer, &key, chain, log_time);
+            let account = chain.stored.account.clone();
+            walks.push(Walk { key, customer, ends, account, first: true, parts: Vec::new() });
+        }
+    }
+    walks
+}
+
+/// The ends of all bills that are due and not issued.
+fn due_ends(desk: &Desk, customer: &Customer, key: &Key, chain: &Chain, log_time: Instant) -> VecDeque<Instant> {
+    let until = log_time.minus(desk.terms.grace);
+    let scheduled = bill::schedule(&customer.subscriptions, &desk.plans, chain.stored.account.end, until);
+    let scheduled = scheduled.unwrap_or_else(|error| {
+        tracing::error!(account = key.account_id(), %error, "no bill can be scheduled");
+        Vec::new()
+    });
+    let mut ends: BTreeSet<Instant> =
+        scheduled.into_iter().filter(|due| due.currency == key.currency).map(|due| due.end).collect();
+    ends.extend(chain.open.keys());
+    if ends.is_empty() {
+        let last = late::final_moment(desk, customer, key, chain);
+        ends.extend(last.filter(|(_, when)| *when <= log_time).map(|(end, _)| end));
+    }
+    ends.into_iter().collect()
+}
+
+// === impl Walk ===
+
+impl Walk<'_> {
+    /// Finds out what the next bill settles.
+    fn find_parts(&mut self, desk: &Desk) {
+        let Some(end) = self.ends.front() else { return };
+        match bill::parts(&self.customer.subscriptions, &desk.plans, self.key.due(*end), &self.account) {
+            Ok(parts) => self.parts = parts,
+            Err(error) => {
+                tracing::error!(bill = self.key.bill_id(*end), %error, "the bill cannot be scheduled");
+                self.ends.clear();
+            }
+        }
+    }
+
+    /// The periods whose totals the next bill is made from: its parts, and what is late.
+    fn periods(&self, chain: Option<&Chain>) -> BTreeSet<PeriodKey> {
+        let of = |subscription: &SubscriptionId, start: Instant| PeriodKey {
+            customer: self.key.customer.clone(),
+            subscription: subscription.clone(),
+            start,
+        };
+        let late = chain.into_iter().flat_map(|chain| chain.stored.late.keys());
+        let parts = self.parts.iter().map(|part| of(&part.subscription, part.period.start));
+        parts.chain(late.map(|(subscription, start)| of(subscription, *start))).collect()
+    }
+}

@@ -1,0 +1,229 @@
+//! The catalog in the books: each entity is a document of its own.
+
+use super::{Draft, Error, Filter, Ledger, RecordVersion, Stored, Tenant};
+use crate::close::desk::{self, Desk};
+use crate::publisher::{Announcement, Target};
+use pricing::catalog::settings::{Issue, Zero};
+use pricing::catalog::{Catalog, Change, Entity, Kind, entity};
+use pricing::id::{CustomerId, TenantId};
+use pricing::time::Instant;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use storage::books::ListQuery;
+use storage::record::{CatalogRecord, Control, CustomerRecord};
+use storage::shard::ShardCount;
+
+/// A tenant's catalog as it was read, with the revisions it was read at.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// What is in force.
+    pub catalog: Catalog,
+    revisions: BTreeMap<(Kind, String), u64>,
+    tenant: Option<Stored<Tenant>>,
+    records: BTreeMap<String, Stored<RecordVersion>>,
+}
+
+/// Entities read at once.
+const PAGE: usize = 1_000;
+
+// === impl Ledger ===
+
+impl Ledger {
+    /// Reads a tenant's catalog; an unknown tenant's is empty.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn catalog(&self, tenant: &TenantId) -> Result<Loaded, Error> {
+        let mut loaded = Loaded {
+            catalog: Catalog::new(tenant.clone()),
+            revisions: BTreeMap::new(),
+            tenant: self.get::<Tenant>(None, tenant.as_str()).await?,
+            records: BTreeMap::new(),
+        };
+        for kind in Kind::ALL {
+            self.entities(tenant, kind, &mut loaded).await?;
+        }
+        for record in self.all::<RecordVersion>(Some(tenant), &Filter::default()).await? {
+            loaded.records.insert(record.id.clone(), record);
+        }
+        Ok(loaded)
+    }
+
+    async fn entities(&self, tenant: &TenantId, kind: Kind, loaded: &mut Loaded) -> Result<(), Error> {
+        let mut query = ListQuery {
+            tenant: Some(tenant.clone()),
+            collection: kind.word().to_owned(),
+            count_max: PAGE,
+            ..ListQuery::default()
+        };
+        loop {
+            let page = self.books().list(&query).await?;
+            query.after = page.last().map(|document| document.key.id.clone());
+            let full = page.len() >= PAGE;
+            for document in page {
+                let entity = Entity::from_json(kind, &document.body).map_err(|error| Error::Malformed {
+                    collection: kind.word().to_owned(),
+                    id: document.key.id.clone(),
+                    reason: error.to_string(),
+                })?;
+                loaded.revisions.insert((kind, document.key.id), document.revision);
+                loaded.catalog.insert(entity);
+            }
+            if !full {
+                return Ok(());
+            }
+        }
+    }
+}
+
+// === impl Loaded ===
+
+impl Loaded {
+    /// True for a tenant that nothing was ever declared for.
+    pub fn is_new(&self) -> bool {
+        self.tenant.is_none()
+    }
+
+    /// Writes a change into a draft, and says which records must tell the log of it.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] when an entity cannot be written as JSON.
+    pub fn put(
+        &self,
+        change: &Change,
+        shards: ShardCount,
+        log_time: Instant,
+        draft: &mut Draft,
+    ) -> Result<Vec<Announcement>, Error> {
+        let tenant = change.catalog.tenant();
+        for changed in &change.entities {
+            let (kind, id) = (changed.kind(), changed.id());
+            let body = changed.after.to_json().map_err(|error| Error::Malformed {
+                collection: kind.word().to_owned(),
+                id: id.to_owned(),
+                reason: error.to_string(),
+            })?;
+            let revision = self.revisions.get(&(kind, id.to_owned())).copied();
+            draft.put_json(tenant, kind.word(), id, revision, body, tags(&changed.after));
+        }
+        let mut records = Vec::new();
+        if self.is_new() || change.changes_catalog_record() {
+            let version = self.tenant.as_ref().map_or(0, |stored| stored.value.catalog_version) + 1;
+            let revision = self.tenant.as_ref().map(|stored| stored.revision);
+            draft.put(None, tenant.as_str(), revision, &Tenant { catalog_version: version })?;
+            let record = Control::Catalog(catalog_record(change, version));
+            records.push(Announcement { shards: Target::All, record });
+        }
+        for customer in change.changed_customers() {
+            let stored = self.records.get(customer.as_str());
+            let version = stored.map_or(0, |stored| stored.value.version) + 1;
+            draft.put(
+                Some(tenant),
+                customer.as_str(),
+                stored.map(|stored| stored.revision),
+                &RecordVersion { version },
+            )?;
+            let shard = shards.of(tenant, customer.as_str().as_bytes());
+            let record = Control::Customer(CustomerRecord {
+                tenant: tenant.clone(),
+                version,
+                subscriptions: change.catalog.timelines(&customer),
+                at: log_time,
+                customer,
+            });
+            records.push(Announcement { shards: Target::One(shard), record });
+        }
+        Ok(records)
+    }
+}
+
+fn catalog_record(change: &Change, version: u64) -> CatalogRecord {
+    let settings = change.catalog.settings();
+    CatalogRecord {
+        tenant: change.catalog.tenant().clone(),
+        version,
+        meters: change.catalog.meters_in_force(),
+        plans: change.new_plan_versions(),
+        past: settings.limits.past,
+        future: settings.limits.future,
+        grace: settings.billing.grace,
+    }
+}
+
+/// What an entity's document can be found by.
+fn tags(entity: &Entity) -> Vec<(String, String)> {
+    let customer = match entity {
+        Entity::Subscription(entry) => Some(&entry.customer),
+        Entity::Credit(entry) => Some(&entry.customer),
+        _ => None,
+    };
+    customer.map(|customer| ("customer".to_owned(), customer.to_string())).into_iter().collect()
+}
+
+// === Desks ===
+
+/// A tenant's catalog as bills need it.
+///
+/// # Errors
+/// See [`Error`].
+pub(crate) async fn desk(ledger: &Ledger, tenant: &TenantId) -> Result<Desk, Error> {
+    let loaded = ledger.catalog(tenant).await?;
+    let catalog = &loaded.catalog;
+    let plans = catalog.plan_versions().map(|version| (version.plan.clone(), Arc::new(version.clone()))).collect();
+    let taxes = catalog.taxes().iter().map(|(id, tax)| (id.clone(), bill_tax(tax))).collect();
+    let sellers = catalog.sellers().iter().map(|(id, seller)| (id.clone(), numbering(seller))).collect();
+    let mut credits: BTreeMap<CustomerId, Vec<pricing::bill::Credit>> = BTreeMap::new();
+    for credit in catalog.credits().values() {
+        credits.entry(credit.customer.clone()).or_default().push(bill_credit(credit));
+    }
+    let customers: BTreeSet<&CustomerId> =
+        catalog.customers().keys().chain(catalog.subscriptions().values().map(|entry| &entry.customer)).collect();
+    let customers = customers.into_iter().map(|id| {
+        let known = catalog.customers().get(id);
+        let party = pricing::bill::Party {
+            id: id.clone(),
+            tax: known.and_then(|known| known.tax.clone()),
+            seller: known.and_then(|known| known.seller.clone()),
+        };
+        let credits = credits.remove(id).unwrap_or_default();
+        (id.clone(), desk::Customer { party, subscriptions: catalog.timelines(id), credits })
+    });
+    let customers = customers.collect();
+    Ok(Desk { terms: terms(catalog), plans, taxes, sellers, customers })
+}
+
+fn terms(catalog: &Catalog) -> desk::Terms {
+    let (limits, billing) = (&catalog.settings().limits, &catalog.settings().billing);
+    desk::Terms {
+        grace: billing.grace,
+        review: billing.review,
+        past: limits.past,
+        future: limits.future,
+        auto: billing.issue == Issue::Auto,
+        hold_above: billing.hold_above,
+        rounding: billing.rounding,
+        issue_zero: billing.zero == Zero::Issue,
+    }
+}
+
+fn bill_tax(tax: &entity::Tax) -> pricing::bill::Tax {
+    pricing::bill::Tax { category: tax.category.code().into(), rate: tax.rate, reason: tax.reason.clone() }
+}
+
+fn numbering(seller: &entity::Seller) -> desk::Seller {
+    let text = |prefix: &Option<Arc<str>>| prefix.as_deref().unwrap_or_default().to_owned();
+    desk::Seller { prefix: text(&seller.prefix), credit_prefix: text(&seller.credit_prefix) }
+}
+
+fn bill_credit(credit: &entity::Credit) -> pricing::bill::Credit {
+    pricing::bill::Credit {
+        id: credit.id.clone(),
+        kind: match credit.kind {
+            entity::CreditKind::Promotional => pricing::bill::CreditKind::Promotional,
+            entity::CreditKind::Prepaid => pricing::bill::CreditKind::Prepaid,
+        },
+        amount: credit.amount,
+        currency: credit.currency,
+        expires: credit.expires_at,
+    }
+}

@@ -1,0 +1,252 @@
+//! The documents that the invoicer makes itself.
+
+use super::Kind;
+use crate::publisher::Target;
+use pricing::bill::{Account, Party, Tax};
+use pricing::currency::{Currency, Rounding};
+use pricing::id::{CustomerId, SubscriptionId, TaxId};
+use pricing::period::Period;
+use pricing::plan::PlanRef;
+use pricing::time::Instant;
+use std::collections::BTreeMap;
+use storage::charges::ManifestCursor;
+use storage::record::Control;
+use storage::shard::{Offset, ShardCount};
+
+/// That a tenant is there, and which record version of its catalog the log has.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Tenant {
+    /// The version of its latest `Catalog` record; 0 before the first.
+    pub catalog_version: u64,
+}
+
+/// Which version of a customer's record the log has.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct RecordVersion {
+    /// The version of the latest `Customer` record.
+    pub version: u64,
+}
+
+/// Records that are not yet all in the log.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Outbox {
+    /// Where they go.
+    pub shards: Target,
+    /// The records, in order.
+    pub records: Vec<Control>,
+}
+
+/// Log time, written down before each Tick.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Clock {
+    /// Log time.
+    pub log_time: Instant,
+    /// Whether it moves by hand only; fixed with the first start.
+    pub test: bool,
+}
+
+/// Which log these books belong to.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct LogIdentity {
+    /// Its shards.
+    pub shards: ShardCount,
+    /// The key of its id hashes, 32 hexadecimal digits.
+    pub key: String,
+}
+
+/// How far manifests were read.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Cursor {
+    /// The last manifest that was looked at.
+    pub manifest: ManifestCursor,
+}
+
+/// A gapless series of numbers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Series {
+    /// The number of the latest document; 0 before the first.
+    pub last: u64,
+    /// The latest document's hash, empty before the first.
+    pub hash: String,
+}
+
+/// How far a bill has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Made anew as long as its usage changes; issued after its review.
+    Draft,
+    /// Not issued before somebody says so, or the reason is gone.
+    Held,
+    /// An invoice: its bytes never change.
+    Issued,
+    /// Nothing but zeros: counts as invoiced, has no document.
+    Skipped,
+}
+
+/// A bill as it stands.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct StoredBill {
+    /// How far it has come.
+    pub status: Status,
+    /// Who is billed.
+    pub customer: CustomerId,
+    /// In what.
+    pub currency: Currency,
+    /// From the first start to the common end of its periods.
+    pub period: Period,
+    /// The invoice's number, once issued.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number: Option<String>,
+    /// Printed money, with the currency's decimals.
+    pub total: String,
+    /// Why it is held.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Log time of the first draft: the review runs from here.
+    pub since: Instant,
+    /// Why its parked events no longer hold it back: a person's word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waived: Option<String>,
+    /// The document as it would be issued, in the shape of `farthing invoices show`, as JSON text; of an issued one see
+    /// [`Invoice`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub document: Option<String>,
+}
+
+/// An issued document.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Invoice {
+    /// The bill's id.
+    pub bill: String,
+    /// The seller's series and the document's place in it, from 1.
+    pub series: String,
+    /// Its place in the series.
+    pub sequence: u64,
+    /// The canonical JSON, byte for byte.
+    pub canonical: String,
+    /// Its lines as CSV.
+    pub csv: String,
+    /// SHA-256 over the hash before it and the canonical JSON, in hexadecimal.
+    pub hash: String,
+    /// The hash of the document before it in its series; empty for the first.
+    pub previous: String,
+    /// Log time of issue.
+    pub issued: Instant,
+    /// True in a test system.
+    pub test: bool,
+    /// What it was made from.
+    pub basis: Basis,
+}
+
+/// What a document was made from, so that it can be made again and compared.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Basis {
+    /// The account before it.
+    pub account: Account,
+    /// Who was billed.
+    pub party: Party,
+    /// The taxes as they were.
+    pub taxes: BTreeMap<TaxId, Tax>,
+    /// How it was rounded.
+    pub rounding: Rounding,
+    /// The totals that went in.
+    pub periods: Vec<BasisPeriod>,
+}
+
+/// The manifest that a document took its usage from.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct BasisPeriod {
+    /// Whose period.
+    pub subscription: SubscriptionId,
+    /// Its start.
+    pub start: Instant,
+    /// The plan that priced it.
+    pub plan: PlanRef,
+    /// The manifest's revision.
+    pub revision: u32,
+    /// The record that caused the manifest: charges up to it are in.
+    pub offset: Offset,
+}
+
+impl Clock {
+    /// Its document.
+    pub const ID: &'static str = "clock";
+}
+
+impl LogIdentity {
+    /// Its document.
+    pub const ID: &'static str = "log";
+}
+
+impl Cursor {
+    /// Its document.
+    pub const ID: &'static str = "manifests";
+}
+
+impl Status {
+    /// The word on the wire and in the books.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Draft => "draft",
+            Self::Held => "held",
+            Self::Issued => "issued",
+            Self::Skipped => "skipped",
+        }
+    }
+}
+
+impl Kind for Tenant {
+    const COLLECTION: &'static str = "tenant";
+    const AUDITED: bool = false;
+}
+
+impl Kind for RecordVersion {
+    const COLLECTION: &'static str = "record";
+    const AUDITED: bool = false;
+}
+
+impl Kind for Outbox {
+    const COLLECTION: &'static str = "outbox";
+    const AUDITED: bool = false;
+}
+
+impl Kind for Clock {
+    const COLLECTION: &'static str = "clock";
+    const AUDITED: bool = false;
+}
+
+impl Kind for LogIdentity {
+    const COLLECTION: &'static str = "log";
+}
+
+impl Kind for Cursor {
+    const COLLECTION: &'static str = "cursor";
+    const AUDITED: bool = false;
+}
+
+impl Kind for Series {
+    const COLLECTION: &'static str = "series";
+    const AUDITED: bool = false;
+}
+
+impl Kind for StoredBill {
+    const COLLECTION: &'static str = "bill";
+
+    fn tags(&self) -> Vec<(String, String)> {
+        let mut tags = vec![
+            ("customer".to_owned(), self.customer.to_string()),
+            ("status".to_owned(), self.status.word().to_owned()),
+        ];
+        tags.extend(self.number.iter().map(|number| ("number".to_owned(), number.clone())));
+        tags
+    }
+}
+
+impl Kind for Invoice {
+    const COLLECTION: &'static str = "invoice";
+
+    fn tags(&self) -> Vec<(String, String)> {
+        vec![("series".to_owned(), self.series.clone())]
+    }
+}

@@ -1,0 +1,115 @@
+//! The services of `farthing.v1` that are not ingest's, one file each.
+//!
+//! Every call names a key; a tenant's key acts for that tenant only. Errors become answers in [`problem`] alone.
+
+mod access;
+mod admin;
+mod catalog;
+mod invoices;
+mod page;
+mod problem;
+mod usage;
+mod words;
+
+pub use access::{Key, Keys, Unavailable};
+
+use crate::advance::{Advance, Shards};
+use crate::check::Check;
+use crate::close::Closer;
+use crate::ledger::Ledger;
+use crate::publisher::Publisher;
+use access::Access;
+use proto::v1::admin_service_server::AdminServiceServer;
+use proto::v1::catalog_service_server::CatalogServiceServer;
+use proto::v1::customer_service_server::CustomerServiceServer;
+use proto::v1::invoice_service_server::InvoiceServiceServer;
+use proto::v1::subscription_service_server::SubscriptionServiceServer;
+use proto::v1::usage_service_server::UsageServiceServer;
+use std::sync::Arc;
+use storage::charges::Charges;
+
+/// The services, ready for tonic's router. Cheap to clone.
+#[derive(Clone)]
+pub struct Services {
+    access: Access,
+    ledger: Ledger,
+    charges: Arc<dyn Charges>,
+    publisher: Arc<Publisher>,
+    closer: Arc<Closer>,
+    advance: Arc<Advance>,
+    shards: Arc<dyn Shards>,
+    check: Arc<Check>,
+}
+
+/// Documents are long lists at times: what one message may hold.
+const MESSAGE_BYTES_MAX: usize = 64 << 20;
+
+// === impl Services ===
+
+impl Services {
+    pub(crate) fn new(
+        keys: Arc<dyn Keys>,
+        ledger: Ledger,
+        charges: Arc<dyn Charges>,
+        publisher: Arc<Publisher>,
+        closer: Arc<Closer>,
+        shards: Arc<dyn Shards>,
+    ) -> Self {
+        let advance =
+            Advance::new(Arc::clone(&publisher), Arc::clone(&closer), Arc::clone(&charges), Arc::clone(&shards));
+        let check = Check::new(ledger.clone(), Arc::clone(&charges), Arc::clone(publisher.log()));
+        Self {
+            access: Access::new(keys, ledger.clone()),
+            ledger,
+            charges,
+            publisher,
+            closer,
+            advance: Arc::new(advance),
+            shards,
+            check: Arc::new(check),
+        }
+    }
+
+    /// `CatalogService`.
+    pub fn catalog(&self) -> CatalogServiceServer<Self> {
+        CatalogServiceServer::new(self.clone())
+            .max_decoding_message_size(MESSAGE_BYTES_MAX)
+            .max_encoding_message_size(MESSAGE_BYTES_MAX)
+    }
+
+    /// `CustomerService`.
+    pub fn customers(&self) -> CustomerServiceServer<Self> {
+        CustomerServiceServer::new(self.clone()).max_encoding_message_size(MESSAGE_BYTES_MAX)
+    }
+
+    /// `SubscriptionService`.
+    pub fn subscriptions(&self) -> SubscriptionServiceServer<Self> {
+        SubscriptionServiceServer::new(self.clone()).max_encoding_message_size(MESSAGE_BYTES_MAX)
+    }
+
+    /// `UsageService`.
+    pub fn usage(&self) -> UsageServiceServer<Self> {
+        UsageServiceServer::new(self.clone()).max_encoding_message_size(MESSAGE_BYTES_MAX)
+    }
+
+    /// `InvoiceService`.
+    pub fn invoices(&self) -> InvoiceServiceServer<Self> {
+        InvoiceServiceServer::new(self.clone()).max_encoding_message_size(MESSAGE_BYTES_MAX)
+    }
+
+    /// `AdminService`.
+    pub fn admin(&self) -> AdminServiceServer<Self> {
+        AdminServiceServer::new(self.clone())
+    }
+
+    /// A hand on the test clock.
+    pub fn clock(&self) -> &Arc<Advance> {
+        &self.advance
+    }
+}
+
+impl std::fmt::Debug for Services {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("Services")
+    }
+}

@@ -1,0 +1,158 @@
+//! `AdminService`: keys, the test clock, halted shards.
+
+use super::access::{self, Key};
+use super::{Services, problem, words};
+use crate::ledger::Draft;
+use crate::publisher::{Announcement, Target};
+use pricing::id::TenantId;
+use proto::status::{self, Problem};
+use proto::v1;
+use proto::v1::admin_service_server::AdminService;
+use storage::charges::Boundary;
+use storage::keyring::{Caller, Scope};
+use storage::record::Control;
+use storage::shard::{Offset, Shard};
+use tonic::metadata::MetadataMap;
+use tonic::{Request, Response, Status, async_trait};
+
+#[async_trait]
+impl AdminService for Services {
+    async fn create_key(
+        &self,
+        request: Request<v1::CreateKeyRequest>,
+    ) -> Result<Response<v1::CreateKeyResponse>, Status> {
+        let caller = self.access.caller(request.metadata(), Scope::Admin).await?;
+        let scope = access::scope(&request.get_ref().scope)?;
+        let named = Some(request.get_ref().tenant.as_str()).filter(|named| !named.is_empty());
+        let named = named.or_else(|| status::tenant(request.metadata()));
+        let tenant = self.access.tenant(&caller, named).await?;
+        let created = self.access.keys.create(Some(&tenant), scope, &caller.key).await;
+        let (id, key) = created.map_err(|error| problem::unavailable(&error.to_string()))?;
+        Ok(Response::new(v1::CreateKeyResponse { id, key }))
+    }
+
+    async fn list_keys(&self, request: Request<v1::ListKeysRequest>) -> Result<Response<v1::ListKeysResponse>, Status> {
+        let caller = self.access.caller(request.metadata(), Scope::Admin).await?;
+        let tenant = whose(&caller, request.metadata())?;
+        let keys = self.access.keys.list(tenant.as_ref()).await;
+        let keys = keys.map_err(|error| problem::unavailable(&error.to_string()))?;
+        Ok(Response::new(v1::ListKeysResponse { keys: keys.into_iter().map(summary).collect() }))
+    }
+
+    async fn revoke_key(
+        &self,
+        request: Request<v1::RevokeKeyRequest>,
+    ) -> Result<Response<v1::RevokeKeyResponse>, Status> {
+        let caller = self.access.caller(request.metadata(), Scope::Admin).await?;
+        let tenant = whose(&caller, request.metadata())?;
+        let id = request.into_inner().id;
+        let revoked = self.access.keys.revoke(tenant.as_ref(), &id, &caller.key).await;
+        if revoked.map_err(|error| problem::unavailable(&error.to_string()))? {
+            return Ok(Response::new(v1::RevokeKeyResponse {}));
+        }
+        Err(Problem::not_found("KEY", format!("there is no key '{id}'; see `farthing keys list`")).into())
+    }
+
+    async fn advance_clock(
+        &self,
+        request: Request<v1::AdvanceClockRequest>,
+    ) -> Result<Response<v1::AdvanceClockResponse>, Status> {
+        self.installation(request.metadata(), "the clock").await?;
+        let to = words::instant("to", request.get_ref().to.as_ref())?;
+        let to = to.ok_or_else(|| Problem::invalid("TIME", "`to` is missing: the moment to move log time to"))?;
+        // A caller that goes away does not stop it half way.
+        let advance = std::sync::Arc::clone(&self.advance);
+        let moved = tokio::spawn(async move { advance.to(to).await }).await;
+        let moved = moved.map_err(|error| Problem::internal("CLOCK", error.to_string()))?;
+        let log_time = moved.map_err(|error| problem::advance(&error))?;
+        Ok(Response::new(v1::AdvanceClockResponse { log_time: Some(words::timestamp(log_time)) }))
+    }
+
+    async fn skip(&self, request: Request<v1::SkipRequest>) -> Result<Response<v1::SkipResponse>, Status> {
+        let caller = self.installation(request.metadata(), "halted shards").await?;
+        let asked = request.into_inner();
+        let shard = u16::try_from(asked.shard).ok().map(Shard).filter(|shard| shard.0 < self.publisher.shards().get());
+        let shard = shard.ok_or_else(|| {
+            let shards = self.publisher.shards().get();
+            Problem::invalid("SHARD", format!("there is no shard {}; there are 0 to {}", asked.shard, shards - 1))
+        })?;
+        if asked.reason.trim().is_empty() {
+            return Err(Problem::invalid("REASON", "skipping a record needs a reason: who decided it, and why").into());
+        }
+        let record = Control::Skip { offset: Offset(asked.offset), reason: asked.reason };
+        let mut turn = self.publisher.turn().await.map_err(|error| problem::publisher(&error))?;
+        let draft = Draft::new(&caller.key, "skip", turn.log_time());
+        let announcement = Announcement { shards: Target::One(shard), record };
+        turn.publish(draft, &[announcement]).await.map_err(|error| problem::publisher(&error))?;
+        Ok(Response::new(v1::SkipResponse {}))
+    }
+
+    async fn status(&self, request: Request<v1::StatusRequest>) -> Result<Response<v1::StatusResponse>, Status> {
+        self.access.caller(request.metadata(), Scope::Admin).await?;
+        let mut shards = Vec::new();
+        for shard in self.publisher.shards().all() {
+            let bounds = self.publisher.log().bounds(shard).await.map_err(|error| problem::log(&error))?;
+            let boundary = self.charges.boundary(shard).await.map_err(|error| problem::charges(&error))?;
+            shards.push(shard_status(shard, bounds.end, boundary, self.shards.halted(shard)));
+        }
+        Ok(Response::new(v1::StatusResponse {
+            log_time: Some(words::timestamp(self.publisher.log_time())),
+            test_clock: self.publisher.is_test_clock(),
+            shards,
+        }))
+    }
+}
+
+// === impl Services ===
+
+impl Services {
+    /// Only the installation's own key may touch what all tenants share.
+    async fn installation(&self, metadata: &MetadataMap, what: &str) -> Result<Caller, Problem> {
+        let caller = self.access.caller(metadata, Scope::Admin).await?;
+        match &caller.tenant {
+            None => Ok(caller),
+            Some(tenant) => {
+                let message =
+                    format!("key '{}' belongs to tenant '{tenant}'; {what} are the installation's", caller.key);
+                Err(Problem::denied("TENANT", message))
+            }
+        }
+    }
+}
+
+/// Whose keys a caller may see: its own tenant's; with the installation's key those of the tenant it names, or all.
+fn whose(caller: &Caller, metadata: &MetadataMap) -> Result<Option<TenantId>, Problem> {
+    let named = status::tenant(metadata).filter(|named| !named.is_empty()).map(TenantId::new).transpose();
+    let named = named.map_err(|error| Problem::invalid("TENANT_INVALID", error.to_string()))?;
+    match (&caller.tenant, named) {
+        (Some(own), Some(named)) if *own != named => Err(access::foreign(caller, own, &named)),
+        (own, named) => Ok(own.clone().or(named)),
+    }
+}
+
+fn summary(key: Key) -> v1::KeySummary {
+    v1::KeySummary {
+        id: key.id,
+        tenant: key.tenant.map(|tenant| tenant.to_string()).unwrap_or_default(),
+        scope: access::word(key.scope).to_owned(),
+        revoked: key.revoked,
+    }
+}
+
+fn shard_status(shard: Shard, log_next: Offset, boundary: Option<Boundary>, halted: Option<String>) -> v1::ShardStatus {
+    let counters = boundary.map(|boundary| boundary.counters).unwrap_or_default();
+    v1::ShardStatus {
+        shard: u32::from(shard.0),
+        log_next: log_next.0,
+        stored_next: boundary.map_or(0, |boundary| boundary.next.0),
+        halted: halted.unwrap_or_default(),
+        arrivals: counters.arrivals,
+        charged: counters.charged,
+        unpriced: counters.unpriced,
+        unmetered: counters.unmetered,
+        duplicate: counters.duplicate,
+        rejected: counters.rejected,
+        parked: counters.parked,
+        waiting: counters.waiting,
+    }
+}

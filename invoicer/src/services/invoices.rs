@@ -1,0 +1,161 @@
+//! `InvoiceService`: bills and invoices.
+
+use super::access::Granted;
+use super::{Services, page, problem, words};
+use crate::ledger::{self, Filter, Invoice, Status as BillStatus, Stored, StoredBill};
+use pricing::id::TenantId;
+use proto::status::Problem;
+use proto::v1;
+use proto::v1::invoice_service_server::InvoiceService;
+use storage::keyring::Scope;
+use tonic::{Request, Response, Status, async_trait};
+
+#[async_trait]
+impl InvoiceService for Services {
+    async fn list(
+        &self,
+        request: Request<v1::ListInvoicesRequest>,
+    ) -> Result<Response<v1::ListInvoicesResponse>, Status> {
+        let Granted { tenant, .. } = self.access.granted(request.metadata(), Scope::Read).await?;
+        let asked = request.into_inner();
+        let size = page::size(asked.page_size)?;
+        let customer = (!asked.customer.is_empty()).then(|| ("customer".to_owned(), asked.customer));
+        let status = status_filter(&asked.status)?.map(|status| ("status".to_owned(), status.word().to_owned()));
+        let filter = Filter {
+            tags: customer.into_iter().chain(status).collect(),
+            after: page::after(&asked.page_token)?,
+            ..Filter::default()
+        };
+        let bills = self.ledger.list::<StoredBill>(Some(&tenant), &filter, size + 1).await;
+        let mut bills = bills.map_err(|error| problem::ledger(&error))?;
+        let next_page_token = page::cut(&mut bills, size, |bill| bill.id.clone());
+        let invoices = bills.into_iter().map(|bill| summary(bill.id, &bill.value)).collect();
+        Ok(Response::new(v1::ListInvoicesResponse { invoices, next_page_token }))
+    }
+
+    async fn get(&self, request: Request<v1::GetInvoiceRequest>) -> Result<Response<v1::GetInvoiceResponse>, Status> {
+        let Granted { tenant, .. } = self.access.granted(request.metadata(), Scope::Read).await?;
+        let bill = self.bill(&tenant, &request.into_inner().id).await?;
+        self.answer(&tenant, bill).await
+    }
+
+    async fn export(&self, request: Request<v1::ExportRequest>) -> Result<Response<v1::ExportResponse>, Status> {
+        let Granted { tenant, .. } = self.access.granted(request.metadata(), Scope::Read).await?;
+        let asked = request.into_inner();
+        let bill = self.bill(&tenant, &asked.id).await?;
+        let invoice = self.invoice(&tenant, &bill.value).await?.ok_or_else(|| {
+            let status = bill.value.status.word();
+            Problem::conflict("NOT_ISSUED", format!("bill {} is {status}; only issued ones are exported", bill.id))
+        })?;
+        let (content, media_type) = match asked.format.as_str() {
+            "json" => (invoice.canonical, "application/json"),
+            "csv" => (invoice.csv, "text/csv; charset=utf-8; header=present"),
+            other => {
+                let message = format!("'{other}' is no format that can be exported; there are json and csv");
+                return Err(Problem::invalid("FORMAT", message).with_violation("format", "json or csv").into());
+            }
+        };
+        Ok(Response::new(v1::ExportResponse { content: content.into_bytes(), media_type: media_type.to_owned() }))
+    }
+
+    async fn issue(&self, request: Request<v1::GetInvoiceRequest>) -> Result<Response<v1::GetInvoiceResponse>, Status> {
+        let Granted { tenant, caller } = self.access.granted(request.metadata(), Scope::Finance).await?;
+        let bill = self.bill(&tenant, &request.into_inner().id).await?;
+        self.closer.issue(&tenant, &bill.id, &caller.key).await.map_err(|error| problem::close(&error))?;
+        let bill = self.bill(&tenant, &bill.id).await?;
+        self.answer(&tenant, bill).await
+    }
+
+    async fn waive(&self, request: Request<v1::WaiveRequest>) -> Result<Response<v1::GetInvoiceResponse>, Status> {
+        let Granted { tenant, caller } = self.access.granted(request.metadata(), Scope::Finance).await?;
+        let asked = request.into_inner();
+        if asked.reason.trim().is_empty() {
+            return Err(Problem::invalid("REASON", "a waiver needs a reason: who decided it, and why").into());
+        }
+        let bill = self.bill(&tenant, &asked.id).await?;
+        let waived = self.closer.waive(&tenant, &bill.id, &asked.reason, &caller.key).await;
+        waived.map_err(|error| problem::close(&error))?;
+        let bill = self.bill(&tenant, &bill.id).await?;
+        self.answer(&tenant, bill).await
+    }
+
+    async fn check(&self, request: Request<v1::CheckRequest>) -> Result<Response<v1::CheckResponse>, Status> {
+        let Granted { tenant, .. } = self.access.granted(request.metadata(), Scope::Read).await?;
+        let id = request.into_inner().id;
+        let report = if id.is_empty() {
+            self.check.all(&tenant).await
+        } else {
+            let bill = self.bill(&tenant, &id).await?;
+            self.check.one(&tenant, &bill.id).await
+        };
+        let report = report.map_err(|error| problem::close(&error))?;
+        Ok(Response::new(v1::CheckResponse {
+            records: report.records,
+            charges: report.charges,
+            invoices: report.invoices,
+            findings: report.findings,
+        }))
+    }
+}
+
+// === impl Services ===
+
+impl Services {
+    /// A bill by number or id.
+    async fn bill(&self, tenant: &TenantId, id: &str) -> Result<Stored<StoredBill>, Problem> {
+        let read = |error: ledger::Error| problem::ledger(&error);
+        if let Some(bill) = self.ledger.get::<StoredBill>(Some(tenant), id).await.map_err(read)? {
+            return Ok(bill);
+        }
+        let filter = Filter { tags: vec![("number".to_owned(), id.to_owned())], ..Filter::default() };
+        let mut found = self.ledger.list::<StoredBill>(Some(tenant), &filter, 1).await.map_err(read)?;
+        found.pop().ok_or_else(|| {
+            Problem::not_found("INVOICE", format!("there is no bill or invoice '{id}'; see `farthing invoices list`"))
+        })
+    }
+
+    /// The document of an issued bill.
+    async fn invoice(&self, tenant: &TenantId, bill: &StoredBill) -> Result<Option<Invoice>, Problem> {
+        let Some(number) = &bill.number else { return Ok(None) };
+        let invoice =
+            self.ledger.get::<Invoice>(Some(tenant), number).await.map_err(|error| problem::ledger(&error))?;
+        Ok(invoice.map(|invoice| invoice.value))
+    }
+
+    async fn answer(
+        &self,
+        tenant: &TenantId,
+        bill: Stored<StoredBill>,
+    ) -> Result<Response<v1::GetInvoiceResponse>, Status> {
+        let document = match self.invoice(tenant, &bill.value).await? {
+            Some(invoice) => invoice.canonical,
+            None => bill.value.document.clone().unwrap_or_default(),
+        };
+        Ok(Response::new(v1::GetInvoiceResponse { summary: Some(summary(bill.id, &bill.value)), document }))
+    }
+}
+
+fn summary(id: String, bill: &StoredBill) -> v1::InvoiceSummary {
+    v1::InvoiceSummary {
+        id,
+        number: bill.number.clone().unwrap_or_default(),
+        status: bill.status.word().to_owned(),
+        customer: bill.customer.to_string(),
+        currency: bill.currency.to_string(),
+        start: Some(words::timestamp(bill.period.start)),
+        end: Some(words::timestamp(bill.period.end)),
+        total: bill.total.clone(),
+        reason: bill.reason.clone().unwrap_or_default(),
+    }
+}
+
+fn status_filter(text: &str) -> Result<Option<BillStatus>, Problem> {
+    let known = [BillStatus::Draft, BillStatus::Held, BillStatus::Issued, BillStatus::Skipped];
+    match known.into_iter().find(|status| status.word() == text) {
+        None if !text.is_empty() => {
+            let message = format!("'{text}' is no status; there are draft, held, issued and skipped");
+            Err(Problem::invalid("STATUS", message).with_violation("status", "draft, held, issued or skipped"))
+        }
+        found => Ok(found),
+    }
+}

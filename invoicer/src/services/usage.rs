@@ -1,0 +1,137 @@
+//! `UsageService`: what was used, and the charges behind it.
+
+use super::access::Granted;
+use super::{Services, page, problem, words};
+use pricing::time::Instant;
+use proto::status::Problem;
+use proto::v1;
+use proto::v1::usage_service_server::UsageService;
+use storage::charges::{Charge, ExplainQuery, OutcomeQuery, PeriodKey, Resolution, Usage, UsageQuery};
+use storage::keyring::Scope;
+use storage::output::OutcomeKind;
+use storage::shard::Position;
+use tonic::{Request, Response, Status, async_trait};
+
+#[async_trait]
+impl UsageService for Services {
+    async fn usage(&self, request: Request<v1::UsageRequest>) -> Result<Response<v1::UsageResponse>, Status> {
+        let Granted { tenant, .. } = self.access.granted(request.metadata(), Scope::Read).await?;
+        let asked = request.into_inner();
+        let by = match asked.by() {
+            v1::usage_request::By::Unspecified => Resolution::Period,
+            v1::usage_request::By::Day => Resolution::Day,
+            v1::usage_request::By::Hour => Resolution::Hour,
+        };
+        let query = UsageQuery {
+            tenant,
+            customer: words::optional("customer", &asked.customer)?,
+            meter: words::optional("meter", &asked.meter)?,
+            from: words::instant("from", asked.from.as_ref())?,
+            until: words::instant("until", asked.until.as_ref())?,
+            by,
+        };
+        let rows = self.charges.usage(&query).await.map_err(|error| problem::charges(&error))?;
+        Ok(Response::new(v1::UsageResponse { rows: rows.into_iter().map(usage_row).collect() }))
+    }
+
+    async fn preview(&self, request: Request<v1::PreviewRequest>) -> Result<Response<v1::PreviewResponse>, Status> {
+        let Granted { tenant, .. } = self.access.granted(request.metadata(), Scope::Read).await?;
+        let customer = words::required("customer", &request.into_inner().customer)?;
+        let invoices = self.closer.preview(&tenant, &customer).await.map_err(|error| problem::close(&error))?;
+        Ok(Response::new(v1::PreviewResponse { invoices }))
+    }
+
+    async fn explain(&self, request: Request<v1::ExplainRequest>) -> Result<Response<v1::ExplainResponse>, Status> {
+        let Granted { tenant, .. } = self.access.granted(request.metadata(), Scope::Read).await?;
+        let asked = request.into_inner();
+        let size = page::size(asked.page_size)?;
+        let start = words::instant("period", asked.period.as_ref())?.ok_or_else(|| {
+            Problem::invalid("PERIOD", "period is missing: the start of the period that the line belongs to")
+                .with_violation("period", "missing")
+        })?;
+        let query = ExplainQuery {
+            tenant,
+            period: PeriodKey {
+                customer: words::required("customer", &asked.customer)?,
+                subscription: words::required("subscription", &asked.subscription)?,
+                start,
+            },
+            price: words::optional("price", &asked.price)?,
+            group: words::any_group(&asked.group),
+            after: page::after::<(Instant, Position)>(&asked.page_token)?,
+            count_max: size + 1,
+        };
+        let mut charges = self.charges.explain(&query).await.map_err(|error| problem::charges(&error))?;
+        let next_page_token = page::cut(&mut charges, size, |charge| (charge.time, charge.position));
+        Ok(Response::new(v1::ExplainResponse {
+            charges: charges.into_iter().map(charge_row).collect(),
+            next_page_token,
+        }))
+    }
+
+    async fn outcomes(&self, request: Request<v1::OutcomesRequest>) -> Result<Response<v1::OutcomesResponse>, Status> {
+        let Granted { tenant, .. } = self.access.granted(request.metadata(), Scope::Read).await?;
+        let asked = request.into_inner();
+        let size = page::size(asked.page_size)?;
+        let query = OutcomeQuery {
+            tenant,
+            customer: (!asked.customer.is_empty()).then_some(asked.customer),
+            kinds: asked.kinds.iter().map(|kind| outcome_kind(kind)).collect::<Result<_, _>>()?,
+            after: page::after(&asked.page_token)?,
+            count_max: size + 1,
+        };
+        let mut outcomes = self.charges.outcomes(&query).await.map_err(|error| problem::charges(&error))?;
+        let next_page_token = page::cut(&mut outcomes, size, |outcome| outcome.position);
+        let outcomes = outcomes.iter().map(serde_json::to_string).collect::<Result<_, _>>();
+        let outcomes = outcomes.map_err(|error| Problem::internal("OUTCOME", error.to_string()))?;
+        Ok(Response::new(v1::OutcomesResponse { outcomes, next_page_token }))
+    }
+}
+
+fn usage_row(row: Usage) -> v1::UsageRow {
+    v1::UsageRow {
+        customer: row.customer.to_string(),
+        subscription: row.subscription.to_string(),
+        period: Some(words::timestamp(row.period)),
+        bucket: row.bucket.map(words::timestamp),
+        meter: row.meter.to_string(),
+        price: row.price.to_string(),
+        group: words::group(&row.group),
+        count: row.count,
+        quantity: row.quantity.to_string(),
+        amount: row.amount.to_string(),
+    }
+}
+
+fn charge_row(charge: Charge) -> v1::ChargeRow {
+    let event = Position { shard: charge.position.shard, offset: charge.event.offset, index: charge.event.index };
+    v1::ChargeRow {
+        price: charge.price.to_string(),
+        meter: charge.meter.to_string(),
+        group: words::group(&charge.group),
+        position: charge.position.to_string(),
+        event_position: event.to_string(),
+        source: charge.source,
+        id: charge.id,
+        time: Some(words::timestamp(charge.time)),
+        quantity: charge.quantity.to_string(),
+        amount: charge.amount.to_string(),
+        tier: charge.tier,
+    }
+}
+
+fn outcome_kind(text: &str) -> Result<OutcomeKind, Problem> {
+    let known = [
+        ("unpriced", OutcomeKind::Unpriced),
+        ("parked", OutcomeKind::Parked),
+        ("unparked", OutcomeKind::Unparked),
+        ("conflict", OutcomeKind::Conflict),
+        ("rejected", OutcomeKind::Rejected),
+        ("not_backfilled", OutcomeKind::NotBackfilled),
+    ];
+    known.into_iter().find(|(word, _)| *word == text).map(|(_, kind)| kind).ok_or_else(|| {
+        let allowed = "unpriced, parked, unparked, conflict, rejected, not_backfilled";
+        Problem::invalid("KIND", format!("'{text}' is no kind of outcome; there are {allowed}"))
+            .with_violation("kinds", format!("one of {allowed}"))
+    })
+}
