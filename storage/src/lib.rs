@@ -10,6 +10,9 @@
 // Reading order: the log and what stands in it, what comes out of it, the books, then the backends.
 pub mod books;
 pub mod charges;
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
+pub mod embedded;
 pub mod keyring;
 pub mod log;
 pub mod output;

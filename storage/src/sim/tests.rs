@@ -65,3 +65,9 @@ async fn damage_stops_a_reader_and_the_next_record_can_be_read() {
     assert_eq!(world.log.read(Shard(1), Offset(2), 100).await.unwrap()[0].record, vec![2u8]);
     assert!(matches!(world.log.read(Shard(1), Offset(4), 100).await, Err(Error::OutOfRange { .. })));
 }
+
+#[tokio::test]
+async fn the_log_passes_the_suite() {
+    let fresh = async || World::new(ShardCount::new(2).unwrap()).log as Arc<dyn Log>;
+    crate::conformance::log::suite(fresh, async |log| log).await;
+}
