@@ -5,15 +5,20 @@
 //! next [`Bill`] and the next account. Whoever folds the same requests gets the same bytes, so a draft is simply computed
 //! again, and `farthing rate` is the same function over a file.
 
-// Reading order: what goes in, what comes out, then how.
-mod account;
-mod document;
-mod line;
+// Reading order: what goes in, which bills there are, the fold, its steps, what comes out.
 mod request;
 mod schedule;
+mod account;
+mod prepare;
+mod adjust;
+mod credit;
+mod round;
+mod line;
+mod document;
 
 pub use account::Account;
 pub use document::{Status, csv, document};
 pub use line::{Bill, Kind, Line, TaxTotal};
-pub use request::{Credit, CreditKind, Error, Party, Plans, Prepared, Request, Tax, prepare};
-pub use schedule::{Due, Part, parts, schedule};
+pub use prepare::prepare;
+pub use request::{Credit, CreditKind, Error, Party, Plans, Prepared, Request, Tax};
+pub use schedule::{Due, Part, last_end, parts, schedule};

@@ -4,8 +4,9 @@ use super::{Party, Tax};
 use crate::currency::Currency;
 use crate::group::Group;
 use crate::id::{MeterId, PriceId, SubscriptionId};
-use crate::number::{Amount, Minor, Quantity};
+use crate::number::{Amount, Minor, Quantity, Rate};
 use crate::period::Period;
+use crate::settle::percent;
 
 /// The content of a bill: all of a document but its number and status.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -115,6 +116,39 @@ pub struct TaxTotal {
     /// The tax on it.
     #[serde(rename = "tax")]
     pub amount: Minor,
+}
+
+impl Line {
+    /// A line of no subscription that is nothing but an amount, not yet rounded.
+    pub(super) fn plain(kind: Kind, description: String, amount_exact: Amount, tax: Option<Tax>) -> Self {
+        Self {
+            kind,
+            subscription: None,
+            price: None,
+            meter: None,
+            group: None,
+            tier: None,
+            description,
+            quantity: None,
+            each: None,
+            per: None,
+            amount_exact,
+            amount: Minor(0),
+            tax,
+            measure: None,
+        }
+    }
+
+    /// Makes a line with tax one without: 1 × its net, with what it was reckoned from in its description.
+    pub(super) fn bring_down(&mut self, net: Amount, amount: Minor, rate: Rate) {
+        if let (Some(quantity), Some(each)) = (self.quantity, self.each) {
+            let per = self.per.map(|per| format!(" per {per}")).unwrap_or_default();
+            let (gross, rate) = (self.amount_exact, percent(rate));
+            self.description.push_str(&format!(" ({quantity} at {each}{per} = {gross} with {rate} tax)"));
+            (self.quantity, self.each, self.per, self.measure) = (Some(Quantity::ONE), Some(net), None, None);
+        }
+        (self.amount_exact, self.amount) = (net, amount);
+    }
 }
 
 impl Kind {

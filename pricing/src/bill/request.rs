@@ -1,10 +1,12 @@
 //! What a bill is made of.
 
 use super::{Account, Bill};
+use crate::catalog::entity;
 use crate::currency::{Currency, Rounding};
-use crate::id::{CreditId, CustomerId, PriceId, SellerId, SubscriptionId, TaxId};
-use crate::number::{self, Amount, Rate};
+use crate::id::{CreditId, CustomerId, PlanId, PriceId, SellerId, SubscriptionId, TaxId};
+use crate::number::{self, Amount, Quantity, Rate};
 use crate::plan::{PlanRef, PlanVersion};
+use crate::price;
 use crate::settle::Usage;
 use crate::subscription::Subscription;
 use crate::time::{self, Instant};
@@ -74,7 +76,7 @@ pub struct Tax {
     pub reason: Option<Arc<str>>,
 }
 
-/// Money that the customer has with the seller. (Not yet taken off: finance's part.)
+/// Money that the customer has with the seller.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Credit {
     /// Its name.
@@ -85,7 +87,7 @@ pub struct Credit {
     pub amount: Amount,
     /// In which currency.
     pub currency: Currency,
-    /// It counts on bills that end before.
+    /// It counts on bills that end then or before; for ever without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<Instant>,
 }
@@ -134,11 +136,23 @@ pub enum Error {
         /// Which price.
         price: PriceId,
         /// The quantity in the totals.
-        quantity: crate::number::Quantity,
+        quantity: Quantity,
         /// Σ of the charges.
         charged: Amount,
         /// F of the quantity.
         priced: Amount,
+    },
+    /// A price cannot be applied to what was charged.
+    #[error("price '{price}' of subscription '{subscription}' in its period from {start}: {source}")]
+    Price {
+        /// Whose.
+        subscription: SubscriptionId,
+        /// The period's start.
+        start: Instant,
+        /// Which price.
+        price: PriceId,
+        /// Why.
+        source: price::Error,
     },
     /// The usage names a price that the plan version has not got.
     #[error(
@@ -148,7 +162,7 @@ pub enum Error {
         /// Whose.
         subscription: SubscriptionId,
         /// The plan.
-        plan: crate::id::PlanId,
+        plan: PlanId,
         /// Its version.
         version: u32,
         /// The price.
@@ -160,7 +174,7 @@ pub enum Error {
         /// Whose.
         subscription: SubscriptionId,
         /// The plan.
-        plan: crate::id::PlanId,
+        plan: PlanId,
         /// Its version.
         version: u32,
     },
@@ -180,10 +194,25 @@ pub enum Error {
     Time(#[from] time::Error),
 }
 
-/// Makes the bill of `request.end`: a pure function of the request.
-///
-/// # Errors
-/// [`Error`] says what is missing or does not agree.
-pub fn prepare(request: &Request<'_>) -> Result<Prepared, Error> {
-    Err(Error::OutOfOrder { end: request.end, billed: request.end })
+impl From<&entity::Customer> for Party {
+    fn from(customer: &entity::Customer) -> Self {
+        Self { id: customer.id.clone(), tax: customer.tax.clone(), seller: customer.seller.clone() }
+    }
+}
+
+impl From<&entity::Tax> for Tax {
+    fn from(tax: &entity::Tax) -> Self {
+        Self { category: Arc::from(tax.category.code()), rate: tax.rate, reason: tax.reason.clone() }
+    }
+}
+
+impl From<&entity::Credit> for Credit {
+    fn from(credit: &entity::Credit) -> Self {
+        let kind = match credit.kind {
+            entity::CreditKind::Promotional => CreditKind::Promotional,
+            entity::CreditKind::Prepaid => CreditKind::Prepaid,
+        };
+        let (amount, currency, expires) = (credit.amount, credit.currency, credit.expires_at);
+        Self { id: credit.id.clone(), kind, amount, currency, expires }
+    }
 }

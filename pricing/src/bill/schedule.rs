@@ -4,8 +4,11 @@ use super::{Account, Error, Plans};
 use crate::currency::Currency;
 use crate::id::SubscriptionId;
 use crate::period::Period;
-use crate::subscription::Subscription;
+use crate::plan::{PlanVersion, When};
+use crate::settle::Cycle;
+use crate::subscription::{Subscription, Term};
 use crate::time::Instant;
+use std::collections::BTreeSet;
 
 /// A bill that is to be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,16 +39,91 @@ pub fn schedule(
     after: Option<Instant>,
     until: Instant,
 ) -> Result<Vec<Due>, Error> {
-    let _ = (subscriptions, plans, after, until);
-    Ok(Vec::new())
+    let mut dues = BTreeSet::new();
+    for subscription in subscriptions {
+        let from = after.map_or(subscription.first_billed, |after| after.max(subscription.first_billed));
+        for (period, term, _) in subscription.periods_ending(from, until) {
+            dues.insert(Due { end: period.end, currency: plan_of(subscription, term, plans)?.currency });
+        }
+        for term in &subscription.terms {
+            let start = term.from.max(subscription.first_billed);
+            let over = term.until.is_some_and(|end| end <= start);
+            if over || start > until || after.is_some_and(|after| start <= after) {
+                continue;
+            }
+            let plan = plan_of(subscription, term, plans)?;
+            if opens(subscription, term, plan, start)? {
+                dues.insert(Due { end: start, currency: plan.currency });
+            }
+        }
+    }
+    Ok(dues.into_iter().collect())
 }
 
 /// The periods that the bill of `due` settles, by subscription and start: all that end at or before it and that the
-/// account has not settled yet.
+/// account has not settled yet. Empty for an opening bill.
 ///
 /// # Errors
 /// [`Error::UnknownPlan`], [`Error::Time`].
 pub fn parts(subscriptions: &[Subscription], plans: &Plans, due: Due, account: &Account) -> Result<Vec<Part>, Error> {
-    let _ = (subscriptions, plans, due, account);
-    Ok(Vec::new())
+    let mut parts = Vec::new();
+    for subscription in subscriptions {
+        let first = subscription.first_billed;
+        let from = account.billed.get(&subscription.id).map_or(first, |billed| first.max(*billed));
+        for (period, term, _) in subscription.periods_ending(from, due.end) {
+            if plan_of(subscription, term, plans)?.currency == due.currency {
+                parts.push(Part { subscription: subscription.id.clone(), period });
+            }
+        }
+    }
+    parts.sort();
+    Ok(parts)
+}
+
+/// The end of the customer's last bill in a currency, once it is known: none while any subscription goes on in it. Late
+/// usage after that bill stands on a final one, at an end of the caller's choice after this; it is not made where it has
+/// no lines.
+///
+/// # Errors
+/// [`Error::UnknownPlan`].
+pub fn last_end(subscriptions: &[Subscription], plans: &Plans, currency: Currency) -> Result<Option<Instant>, Error> {
+    let mut last = None;
+    for subscription in subscriptions {
+        for term in &subscription.terms {
+            if plan_of(subscription, term, plans)?.currency != currency {
+                continue;
+            }
+            match term.until {
+                Some(until) => last = last.max(Some(until)),
+                None => return Ok(None),
+            }
+        }
+    }
+    Ok(last)
+}
+
+/// The plan version that a term names.
+pub(super) fn plan_of<'a>(
+    subscription: &Subscription,
+    term: &Term,
+    plans: &'a Plans,
+) -> Result<&'a PlanVersion, Error> {
+    plans.get(&term.plan).map(|plan| &**plan).ok_or_else(|| Error::UnknownPlan {
+        subscription: subscription.id.clone(),
+        plan: term.plan.id.clone(),
+        version: term.plan.version,
+    })
+}
+
+/// True where a fee is billed in advance as a term starts.
+fn opens(subscription: &Subscription, term: &Term, plan: &PlanVersion, start: Instant) -> Result<bool, Error> {
+    if term.trial {
+        return Ok(false);
+    }
+    for fee in plan.fees.iter().filter(|fee| fee.when == When::Advance && !fee.amount.is_zero()) {
+        if Cycle::at(subscription, fee.every, start)?.is_some_and(|cycle| cycle.part.start == start) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }

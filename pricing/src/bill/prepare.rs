@@ -1,0 +1,213 @@
+//! The fold: one request, one bill.
+//!
+//! Each subscription settles alone: fees billed in advance are put right, then period by period the main part and the
+//! true-up, then the fees in advance of the period that begins. Then the bill as a whole: adjustments, promotional
+//! credits, rounding, tax, prepaid money.
+
+use super::account::{Settled, Spend, TrueUp};
+use super::schedule::{Due, parts, plan_of};
+use super::{Account, Bill, Error, Kind, Prepared, Request, credit, round};
+use crate::id::SubscriptionId;
+use crate::number::{self, Amount};
+use crate::period::{Period, Share};
+use crate::plan::PlanVersion;
+use crate::settle::{Cycle, Draft, Main, Scope, Stage, Taxes, Usage, advances_at, correct, dates};
+use crate::subscription::{Subscription, Term};
+use crate::time::Instant;
+use std::collections::BTreeMap;
+
+/// Makes the bill of `request.end`: a pure function of the request.
+///
+/// # Errors
+/// [`Error`] says what is missing or does not agree.
+pub fn prepare(request: &Request<'_>) -> Result<Prepared, Error> {
+    if let Some(billed) = request.account.end.filter(|billed| request.end <= *billed) {
+        return Err(Error::OutOfOrder { end: request.end, billed });
+    }
+    let due = Due { end: request.end, currency: request.currency };
+    let mut periods = BTreeMap::<SubscriptionId, Vec<Period>>::new();
+    for part in parts(request.subscriptions, request.plans, due, request.account)? {
+        periods.entry(part.subscription).or_default().push(part.period);
+    }
+    let start = periods.values().flatten().map(|period| period.start).min().unwrap_or(request.end);
+    let mut fold = Fold { request, account: request.account.clone(), drafts: Vec::new() };
+    let mut subscriptions: Vec<&Subscription> = request.subscriptions.iter().collect();
+    subscriptions.sort_by_key(|subscription| &subscription.id);
+    for subscription in &subscriptions {
+        let own = periods.get(&subscription.id).map_or(&[][..], Vec::as_slice);
+        let mut drafts = fold.subscription(subscription, own)?;
+        drafts.sort_by_key(|draft| draft.stage);
+        fold.drafts.extend(joined(drafts)?);
+    }
+    for subscription in &subscriptions {
+        fold.adjust(subscription)?;
+    }
+    fold.drafts.extend(credit::promotional(request, &fold.drafts, &mut fold.account.credits)?);
+    fold.finish(start)
+}
+
+/// A bill in the making.
+pub(super) struct Fold<'a> {
+    pub(super) request: &'a Request<'a>,
+    pub(super) account: Account,
+    pub(super) drafts: Vec<Draft>,
+}
+
+impl<'a> Fold<'a> {
+    fn subscription(&mut self, subscription: &'a Subscription, periods: &[Period]) -> Result<Vec<Draft>, Error> {
+        let mut drafts = Vec::new();
+        for period in periods {
+            // Almost always billed already; not where the subscription came after the bill that ended at its start.
+            drafts.extend(self.in_advance(subscription, *period)?);
+        }
+        let last = periods.last().map(|period| period.start);
+        let (corrections, mut corrected) = self.corrections(subscription, last)?;
+        drafts.extend(corrections);
+        for (index, period) in periods.iter().enumerate() {
+            let last = index + 1 == periods.len();
+            let more = if last { std::mem::take(&mut corrected) } else { Amount::ZERO };
+            drafts.extend(self.period(subscription, *period, more)?);
+        }
+        if let Some((period, _, _)) = subscription.period_starting(self.request.end) {
+            drafts.extend(self.in_advance(subscription, period)?);
+        }
+        Ok(drafts)
+    }
+
+    /// The term and plan of a period, if it is billed, and in this bill's currency.
+    pub(super) fn terms(
+        &self,
+        subscription: &'a Subscription,
+        period: Period,
+    ) -> Result<Option<(&'a Term, &'a PlanVersion, Share)>, Error> {
+        let Some((_, term, share)) = subscription.period_starting(period.start) else { return Ok(None) };
+        let plan = plan_of(subscription, term, self.request.plans)?;
+        let ours = plan.currency == self.request.currency && subscription.is_billed(period.start);
+        Ok(ours.then_some((term, plan, share)))
+    }
+
+    /// Bills the fees in advance of the period, once.
+    fn in_advance(&mut self, subscription: &'a Subscription, period: Period) -> Result<Vec<Draft>, Error> {
+        let Some((term, plan, share)) = self.terms(subscription, period)? else { return Ok(Vec::new()) };
+        let taxes = &Taxes::of(self.request.party, plan, self.request.taxes)?;
+        let scope = Scope { subscription, term, plan, period, share, taxes };
+        let billed = self.account.advances.get(&subscription.id).map_or(&[][..], Vec::as_slice);
+        let (advances, drafts) = advances_at(&scope, billed)?;
+        if !advances.is_empty() {
+            self.account.advances.entry(subscription.id.clone()).or_default().extend(advances);
+        }
+        Ok(drafts)
+    }
+
+    /// Puts cycles right that were billed in advance and ended elsewhere: the lines, and what those of cycles that did
+    /// not start with the `last` period add to its spend.
+    fn corrections(
+        &mut self,
+        subscription: &Subscription,
+        last: Option<Instant>,
+    ) -> Result<(Vec<Draft>, Amount), Error> {
+        let (mut drafts, mut elsewhere) = (Vec::new(), Amount::ZERO);
+        for advance in self.account.advances.get_mut(&subscription.id).into_iter().flatten() {
+            let Some(plan) = self.request.plans.get(&advance.plan) else { continue };
+            let before = advance.net()?;
+            drafts.extend(correct(subscription, plan, advance, self.request.end)?);
+            if Some(advance.period.start) != last {
+                elsewhere = elsewhere.add(advance.net()?.sub(before)?)?;
+            }
+        }
+        Ok((drafts, elsewhere))
+    }
+
+    /// Settles a period for the first time. `corrected` is what corrections of fees in advance add to its spend.
+    fn period(
+        &mut self,
+        subscription: &'a Subscription,
+        period: Period,
+        corrected: Amount,
+    ) -> Result<Vec<Draft>, Error> {
+        let Some((term, plan, share)) = self.terms(subscription, period)? else { return Ok(Vec::new()) };
+        let taxes = Taxes::of(self.request.party, plan, self.request.taxes)?;
+        let scope = Scope { subscription, term, plan, period, share, taxes: &taxes };
+        let key = (subscription.id.clone(), period.start);
+        let usage: &Usage = self
+            .request
+            .usage
+            .get(&key)
+            .ok_or_else(|| Error::NoUsage { subscription: key.0.clone(), start: period.start })?;
+        let (used, advance) = self.account.in_advance(&subscription.id, period.start)?;
+        let Main { mut drafts, sums } = scope.main(usage, &used)?;
+        let spend = sums.total()?.add(advance)?.add(corrected)?;
+        let true_up = self.true_up(&scope, spend)?;
+        if let Some(due) = true_up.as_ref().filter(|due| !due.amount.is_zero()) {
+            let span = dates(due.cycle, &term.grid.zone);
+            let text = format!("up to the minimum spend of {}, {span}", due.committed);
+            let stage = Stage::Commitment;
+            drafts.push(Draft::new(Kind::Commitment, stage, &subscription.id, &due.taxed, text, due.amount));
+        }
+        let settled = Settled { end: period.end, taxes: taxes.clone(), used, sums, true_up, digest: usage.digest() };
+        self.account.settled.entry(key.0.clone()).or_default().insert(period.start, settled);
+        self.account.billed.insert(key.0, period.end);
+        Ok(drafts)
+    }
+
+    /// Counts what the period spent, and where the commitment's cycle ends with it, what is missing.
+    fn true_up(&mut self, scope: &Scope<'_>, spend: Amount) -> Result<Option<TrueUp>, Error> {
+        let Some(commitment) = scope.plan.commitment.as_ref().filter(|_| !scope.term.trial) else { return Ok(None) };
+        let Some(cycle) = Cycle::at(scope.subscription, commitment.every, scope.period.start)? else { return Ok(None) };
+        let id = &scope.subscription.id;
+        let spend = Spend { until: cycle.full.end, amount: spend };
+        self.account.spend.entry(id.clone()).or_default().insert(scope.period.start, spend);
+        if cycle.part.end != scope.period.end {
+            return Ok(None);
+        }
+        let share = cycle.share();
+        let committed = commitment.amount.scale_by(i128::from(share.elapsed), i128::from(share.full))?;
+        let taxed = scope.taxes.get(None, scope.plan);
+        let mut due = TrueUp { cycle: cycle.part, committed, amount: Amount::ZERO, taxed };
+        due.amount = due.missing(self.account.spent(id, cycle.part)?)?;
+        Ok(Some(due))
+    }
+
+    fn finish(mut self, start: Instant) -> Result<Prepared, Error> {
+        let Request { end, currency, party, .. } = *self.request;
+        let rounded = round::round(currency, self.request.rounding, self.account.residue, self.drafts)?;
+        let (prepaid, total) = credit::prepaid(self.request, rounded.total, &mut self.account.credits)?;
+        self.account.residue = rounded.account;
+        self.account.end = Some(end);
+        let zero = rounded.total.0 == 0 && rounded.lines.iter().all(|line| line.amount.0 == 0);
+        let bill = Bill {
+            id: format!("{}/{currency}/{end}", party.id),
+            party: party.clone(),
+            currency,
+            period: Period { start, end },
+            lines: rounded.lines,
+            net_exact: rounded.net_exact,
+            net: rounded.net,
+            rounding_residue: rounded.residue,
+            taxes: rounded.taxes,
+            total: rounded.total,
+            prepaid,
+            due: total,
+            zero,
+        };
+        Ok(Prepared { bill, account: self.account })
+    }
+}
+
+/// Discounts on the whole that meet on one bill (the period's own and those of fees in advance) are one line a tax.
+fn joined(drafts: Vec<Draft>) -> Result<Vec<Draft>, number::Error> {
+    let mut joined = Vec::<Draft>::with_capacity(drafts.len());
+    for draft in drafts {
+        let same = |other: &&mut Draft| {
+            matches!(draft.stage, Stage::Discount(_))
+                && other.stage == draft.stage
+                && other.line.description == draft.line.description
+                && other.taxed() == draft.taxed()
+        };
+        match joined.iter_mut().find(same) {
+            Some(other) => other.line.amount_exact = other.line.amount_exact.add(draft.line.amount_exact)?,
+            None => joined.push(draft),
+        }
+    }
+    Ok(joined)
+}

@@ -1,0 +1,93 @@
+//! Lines before they are rounded.
+
+use super::Taxed;
+use crate::bill::{Kind, Line};
+use crate::id::SubscriptionId;
+use crate::number::{Amount, Minor, Quantity, Rate};
+use crate::period::{Period, Zone};
+
+/// A line with its exact amount: before tax, or with it where the plan's amounts hold it.
+#[derive(Clone, Debug)]
+pub(crate) struct Draft {
+    /// Its place among the subscription's lines.
+    pub(crate) stage: Stage,
+    /// The amount holds the tax.
+    pub(crate) included: bool,
+    /// All that is known before rounding.
+    pub(crate) line: Line,
+}
+
+/// Where a line stands among those of its subscription: the plan's order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Stage {
+    /// With the plan's fees, by index.
+    Fee(usize),
+    /// With the plan's prices, by index.
+    Price(usize),
+    /// With the discounts on the whole, by index.
+    Discount(usize),
+    /// Last.
+    Commitment,
+}
+
+impl Draft {
+    /// A line that is nothing but an amount.
+    pub(crate) fn new(
+        kind: Kind,
+        stage: Stage,
+        subscription: &SubscriptionId,
+        taxed: &Taxed,
+        description: String,
+        amount: Amount,
+    ) -> Self {
+        let line = Line {
+            kind,
+            subscription: Some(subscription.clone()),
+            price: None,
+            meter: None,
+            group: None,
+            tier: None,
+            description,
+            quantity: None,
+            each: None,
+            per: None,
+            amount_exact: amount,
+            amount: Minor(0),
+            tax: taxed.tax.clone(),
+            measure: None,
+        };
+        Self { stage, included: taxed.included, line }
+    }
+
+    /// The same as one at its whole amount.
+    pub(crate) fn once(mut self) -> Self {
+        self.line.quantity = Some(Quantity::ONE);
+        self.line.each = Some(self.line.amount_exact);
+        self
+    }
+
+    /// The tax that it falls under.
+    pub(crate) fn taxed(&self) -> Taxed {
+        Taxed { tax: self.line.tax.clone(), included: self.included }
+    }
+}
+
+/// A rate as people write it: `19%`.
+pub(crate) fn percent(rate: Rate) -> String {
+    match rate.raw().checked_mul(100).map(Rate::from_raw) {
+        Some(Ok(hundredfold)) => format!("{hundredfold}%"),
+        _ => rate.to_string(),
+    }
+}
+
+/// A period as people write it: its first and last day where it is cut at midnights, or else its first moment and the
+/// first after it.
+pub(crate) fn dates(period: Period, zone: &Zone) -> String {
+    let (first, after) = (zone.date(period.start), zone.date(period.end));
+    let whole_days = zone.midnight(first) == Ok(period.start) && zone.midnight(after) == Ok(period.end);
+    match after.yesterday() {
+        Ok(last) if whole_days && first == last => first.to_string(),
+        Ok(last) if whole_days && first < last => format!("{first} to {last}"),
+        _ => format!("{} to {}", period.start, period.end),
+    }
+}
