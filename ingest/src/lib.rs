@@ -1,1 +1,32 @@
-//! Placeholder.
+//! Ingest: authenticate → validate → shard → append → acknowledge.
+//!
+//! ```text
+//!  gRPC  ──▶ wire ────────┐ borrowed     ┌─▶ shard 0 ─┐ one record every few          ┌─▶ acknowledge: all of
+//!  HTTP  ──▶ cloudevents ─┼─▶ intake ────┼─▶ shard 1 ─┤ milliseconds, for ──▶ Log ──▶─┤   a request's records
+//!                         │   validates  └─▶ …       ─┘ all requests together         └─▶ are durable
+//!        access, rate, queue bound
+//! ```
+//!
+//! Bounds: a request's events and bytes ([`options::Limits`]), the requests of a stream in flight, the bytes that wait for
+//! the log, and each shard's appends in flight ([`Options`]). Past them the server stops reading or refuses; nothing grows.
+
+// Reading order: what can be set and said, who may call, what is known of the catalog, then an event's way in.
+pub mod access;
+mod batcher;
+pub mod catalogs;
+pub mod cloudevents;
+pub mod code;
+mod grpc;
+mod http;
+mod intake;
+pub mod options;
+mod rate;
+mod service;
+pub mod stats;
+mod wire;
+
+pub use access::Authenticator;
+pub use catalogs::Catalogs;
+pub use grpc::Server;
+pub use options::Options;
+pub use service::{Clock, Ingest, Parts, WallClock};

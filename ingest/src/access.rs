@@ -1,0 +1,61 @@
+//! Who calls, and for which tenant.
+
+use crate::catalogs::Catalogs;
+use crate::code::Code;
+use pricing::id::TenantId;
+use proto::status::{Problem, TENANT_KEY};
+use storage::keyring::{Caller, Scope};
+
+/// Knows keys.
+pub trait Authenticator: Send + Sync + 'static {
+    /// Whose key it is; none for one that is unknown or revoked. Compares in constant time.
+    fn authenticate(&self, key: &str) -> Option<Caller>;
+}
+
+impl<F: Fn(&str) -> Option<Caller> + Send + Sync + 'static> Authenticator for F {
+    fn authenticate(&self, key: &str) -> Option<Caller> {
+        self(key)
+    }
+}
+
+/// What a call says of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Credentials {
+    /// The bearer key.
+    pub(crate) key: Option<String>,
+    /// The tenant it names.
+    pub(crate) tenant: Option<String>,
+}
+
+impl Credentials {
+    /// The tenant for which the caller may send events.
+    pub(crate) fn admit(&self, keys: &dyn Authenticator, catalogs: &Catalogs) -> Result<TenantId, Problem> {
+        let missing = "the call carries no key; send it as 'authorization: Bearer KEY'";
+        let key = self.key.as_deref().ok_or_else(|| Problem::unauthenticated(Code::KeyMissing.as_str(), missing))?;
+        let unknown = "the key is unknown or was revoked; make one with 'farthing keys create --scope ingest'";
+        let caller =
+            keys.authenticate(key).ok_or_else(|| Problem::unauthenticated(Code::KeyUnknown.as_str(), unknown))?;
+        if !matches!(caller.scope, Scope::Ingest | Scope::Admin) {
+            let found = format!("key {} may not send events; use one of scope ingest or admin", caller.key);
+            return Err(Problem::denied(Code::ScopeDenied.as_str(), found));
+        }
+        let named = self.named()?;
+        match (caller.tenant, named) {
+            (Some(own), Some(named)) if own != named => {
+                let found = format!("key {} belongs to tenant {own}, the call names {named}; leave it out", caller.key);
+                Err(Problem::denied(Code::TenantDenied.as_str(), found))
+            }
+            (Some(own), _) => Ok(own),
+            (None, Some(named)) => Ok(named),
+            (None, None) => catalogs.only().ok_or_else(|| {
+                let found = format!("key {} acts for any tenant; name it as '{TENANT_KEY}: TENANT'", caller.key);
+                Problem::invalid(Code::TenantMissing.as_str(), found)
+            }),
+        }
+    }
+
+    fn named(&self) -> Result<Option<TenantId>, Problem> {
+        let named = self.tenant.as_deref().map(TenantId::new).transpose();
+        named.map_err(|bad| Problem::invalid(Code::TenantInvalid.as_str(), format!("{TENANT_KEY}: {bad}")))
+    }
+}

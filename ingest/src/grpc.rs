@@ -1,0 +1,259 @@
+//! `farthing.v1.IngestService`, on the wire the same as generated code, with requests left as the bytes they came in.
+
+use crate::access::Credentials;
+use crate::service::Core;
+use bytes::{Buf, Bytes};
+use prost::Message;
+use proto::status::{self, Problem};
+use proto::v1::IngestResponse;
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::codec::{Codec, CompressionEncoding, DecodeBuf, Decoder, EncodeBuf, Encoder};
+use tonic::codegen::{Body, BoxFuture, Service, StdError};
+use tonic::{Code, Request, Response, Status, Streaming};
+
+/// The service, to be added to a tonic server. Clones serve the same ingest.
+#[derive(Clone)]
+pub struct Server {
+    core: Arc<Core>,
+}
+
+/// Hands out messages as bytes.
+#[derive(Clone, Copy, Debug, Default)]
+struct Raw;
+
+struct Unary(Arc<Core>);
+
+struct Stream(Arc<Core>);
+
+/// One stream's loop: reads requests, answers them as they become durable.
+struct Pump {
+    core: Arc<Core>,
+    credentials: Credentials,
+    tenant: pricing::id::TenantId,
+    requests: Streaming<Bytes>,
+    answers: mpsc::Sender<Result<IngestResponse, Status>>,
+    failure: Arc<FirstFailure>,
+}
+
+/// The problem that ends a stream.
+#[derive(Default)]
+struct FirstFailure {
+    problem: Mutex<Option<Problem>>,
+    set: Notify,
+}
+
+// === impl Server ===
+
+impl Server {
+    pub(crate) fn new(core: Arc<Core>) -> Self {
+        Self { core }
+    }
+
+    fn grpc(&self) -> tonic::server::Grpc<Raw> {
+        tonic::server::Grpc::new(Raw)
+            .accept_compressed(CompressionEncoding::Gzip)
+            .max_decoding_message_size(self.core.options.limits.request_bytes_max)
+    }
+}
+
+impl tonic::server::NamedService for Server {
+    const NAME: &'static str = proto::v1::ingest_service_server::SERVICE_NAME;
+}
+
+impl<B> Service<http::Request<B>> for Server
+where
+    B: Body + Send + 'static,
+    B::Error: Into<StdError> + Send + 'static,
+{
+    type Response = http::Response<tonic::body::Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<Self::Response, Self::Error>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<B>) -> Self::Future {
+        let (core, mut grpc) = (self.core.clone(), self.grpc());
+        match request.uri().path() {
+            "/farthing.v1.IngestService/Ingest" => Box::pin(async move {
+                let response = grpc.unary(Unary(core.clone()), request).await;
+                let too_large = Status::from_header_map(response.headers()).is_some_and(|found| is_too_large(&found));
+                Ok(if too_large { core.too_large().to_status().into_http() } else { response })
+            }),
+            "/farthing.v1.IngestService/IngestStream" => {
+                Box::pin(async move { Ok(grpc.streaming(Stream(core), request).await) })
+            }
+            _ => Box::pin(async { Ok(Status::unimplemented("there is no such method").into_http()) }),
+        }
+    }
+}
+
+/// The transport's own answer to a message over the limit, which knows nothing of reasons.
+fn is_too_large(status: &Status) -> bool {
+    status.code() == Code::OutOfRange || status.message().starts_with("Error decompressing: size limit")
+}
+
+fn credentials(metadata: &tonic::metadata::MetadataMap) -> Credentials {
+    let (key, tenant) = (status::bearer(metadata), status::tenant(metadata));
+    Credentials { key: key.map(str::to_owned), tenant: tenant.map(str::to_owned) }
+}
+
+// === impl Unary, Stream ===
+
+impl tonic::server::UnaryService<Bytes> for Unary {
+    type Response = IngestResponse;
+    type Future = BoxFuture<Response<IngestResponse>, Status>;
+
+    fn call(&mut self, request: Request<Bytes>) -> Self::Future {
+        let core = self.0.clone();
+        Box::pin(async move {
+            let _active = core.enter()?;
+            let tenant = core.admit(&credentials(request.metadata()))?;
+            Ok(Response::new(core.wire(&tenant, request.get_ref()).await?))
+        })
+    }
+}
+
+impl tonic::server::StreamingService<Bytes> for Stream {
+    type Response = IngestResponse;
+    type ResponseStream = ReceiverStream<Result<IngestResponse, Status>>;
+    type Future = BoxFuture<Response<Self::ResponseStream>, Status>;
+
+    fn call(&mut self, request: Request<Streaming<Bytes>>) -> Self::Future {
+        let core = self.0.clone();
+        Box::pin(async move {
+            let active = core.enter()?;
+            let credentials = credentials(request.metadata());
+            let tenant = core.admit(&credentials)?;
+            let (answers, receiver) = mpsc::channel(core.options.stream_requests_max.max(1));
+            let (requests, failure) = (request.into_inner(), Arc::default());
+            let pump = Pump { core, credentials, tenant, requests, answers, failure };
+            tokio::spawn(async move {
+                pump.run().await;
+                drop(active);
+            });
+            Ok(Response::new(ReceiverStream::new(receiver)))
+        })
+    }
+}
+
+// === impl Pump ===
+
+impl Pump {
+    /// Reads until the client ends, something fails or the server ends; then answers what was read, and says what failed.
+    async fn run(mut self) {
+        let mut tasks = JoinSet::new();
+        let in_flight = Arc::new(Semaphore::new(self.core.options.stream_requests_max.max(1)));
+        let mut checked = Instant::now();
+        loop {
+            let Some(message) = self.next(&in_flight).await else { break };
+            if checked.elapsed() >= self.core.options.key_check {
+                checked = Instant::now();
+                match self.core.admit(&self.credentials) {
+                    Ok(tenant) => self.tenant = tenant,
+                    Err(problem) => {
+                        self.failure.set(problem);
+                        break;
+                    }
+                }
+            }
+            let (core, tenant) = (self.core.clone(), self.tenant.clone());
+            let (answers, failure) = (self.answers.clone(), self.failure.clone());
+            let (message, permit) = message;
+            tasks.spawn(async move {
+                match core.wire(&tenant, &message).await {
+                    // A client that went away hears nothing.
+                    Ok(answer) => drop(answers.send(Ok(answer)).await),
+                    Err(problem) => failure.set(problem),
+                }
+                drop(permit);
+            });
+            while tasks.try_join_next().is_some() {}
+        }
+        while tasks.join_next().await.is_some() {}
+        if let Some(problem) = self.failure.take() {
+            drop(self.answers.send(Err(problem.to_status())).await);
+        }
+    }
+
+    /// The next request, once there is room for one more in flight; none when no more are to be read.
+    async fn next(&mut self, in_flight: &Arc<Semaphore>) -> Option<(Bytes, tokio::sync::OwnedSemaphorePermit)> {
+        let mut closing = self.core.closing();
+        let read = async {
+            let permit = in_flight.clone().acquire_owned().await.ok()?;
+            Some((self.requests.message().await, permit))
+        };
+        tokio::select! {
+            biased;
+            () = self.failure.set.notified() => None,
+            _ = closing.wait_for(|closing| *closing) => {
+                self.failure.set(self.core.shutting_down());
+                None
+            }
+            () = self.answers.closed() => None,
+            read = read => match read? {
+                (Ok(message), permit) => message.map(|message| (message, permit)),
+                (Err(status), _) => {
+                    let too_large = is_too_large(&status);
+                    self.failure.set(if too_large { self.core.too_large() } else { Problem::from_status(&status) });
+                    None
+                }
+            },
+        }
+    }
+}
+
+// === impl FirstFailure ===
+
+impl FirstFailure {
+    fn set(&self, problem: Problem) {
+        self.problem.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(problem);
+        self.set.notify_one();
+    }
+
+    fn take(&self) -> Option<Problem> {
+        self.problem.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+// === impl Raw ===
+
+impl Codec for Raw {
+    type Encode = IngestResponse;
+    type Decode = Bytes;
+    type Encoder = Self;
+    type Decoder = Self;
+
+    fn encoder(&mut self) -> Self {
+        Self
+    }
+
+    fn decoder(&mut self) -> Self {
+        Self
+    }
+}
+
+impl Encoder for Raw {
+    type Item = IngestResponse;
+    type Error = Status;
+
+    fn encode(&mut self, item: IngestResponse, out: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        item.encode(out).map_err(|error| Status::internal(error.to_string()))
+    }
+}
+
+impl Decoder for Raw {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn decode(&mut self, input: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
+        Ok(Some(input.copy_to_bytes(input.remaining())))
+    }
+}

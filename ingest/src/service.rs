@@ -1,0 +1,327 @@
+//! What the ways in share: who may enter, the path from bytes to an answer, and the end.
+
+use crate::access::{Authenticator, Credentials};
+use crate::batcher::{Batcher, Failure, Room, Ticket};
+use crate::catalogs::Catalogs;
+use crate::cloudevents;
+use crate::code::Code;
+use crate::grpc::Server;
+use crate::intake::{Draft, Intake, Refusal, SentTime};
+use crate::options::Options;
+use crate::rate::Buckets;
+use crate::stats::{Stats, count};
+use crate::wire::{Malformed, Request};
+use pricing::id::TenantId;
+use pricing::time::Instant;
+use proto::status::Problem;
+use proto::v1::IngestResponse;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use storage::log::Log;
+use storage::shard::ShardCount;
+use tokio::sync::watch;
+
+/// Ingest, running. Clones are handles of the same one.
+#[derive(Clone)]
+pub struct Ingest {
+    core: Arc<Core>,
+}
+
+/// What ingest needs from others.
+#[derive(Clone)]
+pub struct Parts {
+    /// Where events go.
+    pub log: Arc<dyn Log>,
+    /// Who may send them.
+    pub keys: Arc<dyn Authenticator>,
+    /// What is known of the tenants' catalogs.
+    pub catalogs: Arc<Catalogs>,
+    /// The time of receipt.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Tells the time of receipt: the wall clock, or a test clock's log time.
+pub trait Clock: Send + Sync + 'static {
+    /// Now.
+    fn now(&self) -> Instant;
+}
+
+/// The machine's clock.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct WallClock;
+
+pub(crate) struct Core {
+    pub(crate) options: Options,
+    parts: Parts,
+    shards: ShardCount,
+    batcher: Batcher,
+    buckets: Buckets,
+    stats: Arc<Stats>,
+    closing: watch::Sender<bool>,
+    active: Arc<watch::Sender<usize>>,
+}
+
+/// Somebody is being served; the end waits for them.
+pub(crate) struct Active(Arc<watch::Sender<usize>>);
+
+/// Events on their way to the log.
+struct Submitted {
+    ticket: Option<Arc<Ticket>>,
+    response: IngestResponse,
+}
+
+// === impl Ingest ===
+
+impl Ingest {
+    /// Starts a task for each shard of the log; call it inside a tokio runtime.
+    pub fn start(options: Options, parts: Parts) -> Self {
+        let stats = Arc::new(Stats::default());
+        let batcher = Batcher::start(&parts.log, &stats, &options);
+        let shards = parts.log.shards();
+        let (closing, active) = (watch::Sender::new(false), Arc::new(watch::Sender::new(0)));
+        let core = Core { options, parts, shards, batcher, buckets: Buckets::default(), stats, closing, active };
+        Self { core: Arc::new(core) }
+    }
+
+    /// The gRPC service `farthing.v1.IngestService`.
+    pub fn grpc(&self) -> Server {
+        Server::new(self.core.clone())
+    }
+
+    /// `POST /v1/events`.
+    pub fn router(&self) -> axum::Router {
+        crate::http::router(self.core.clone())
+    }
+
+    /// What it did so far.
+    pub fn stats(&self) -> Arc<Stats> {
+        self.core.stats.clone()
+    }
+
+    /// From now on refuses new requests and ends streams once what they sent is answered. Does not wait.
+    pub fn close(&self) {
+        self.core.closing.send_replace(true);
+    }
+
+    /// Closes, waits until everybody is answered, appends what is left and ends the tasks.
+    pub async fn shutdown(&self) {
+        self.close();
+        // An error says that the sender is gone, and this core holds it.
+        let _ = self.core.active.subscribe().wait_for(|active| *active == 0).await;
+        self.core.batcher.close().await;
+    }
+}
+
+// === impl Clock ===
+
+impl<F: Fn() -> Instant + Send + Sync + 'static> Clock for F {
+    fn now(&self) -> Instant {
+        self()
+    }
+}
+
+impl Clock for WallClock {
+    #[allow(clippy::disallowed_types, reason = "the receipt stamp: log time decides what is billed, not this")]
+    fn now(&self) -> Instant {
+        let since = std::time::SystemTime::now().duration_since(std::time::SystemTime::UNIX_EPOCH).unwrap_or_default();
+        i64::try_from(since.as_nanos()).map_or(Instant::MAX, Instant::from_nanos)
+    }
+}
+
+// === impl Core ===
+
+impl Core {
+    /// Refuses newcomers once it is closing.
+    pub(crate) fn enter(&self) -> Result<Active, Problem> {
+        self.active.send_modify(|active| *active += 1);
+        let active = Active(self.active.clone());
+        if *self.closing.borrow() { Err(self.shutting_down()) } else { Ok(active) }
+    }
+
+    /// Becomes true when the end begins.
+    pub(crate) fn closing(&self) -> watch::Receiver<bool> {
+        self.closing.subscribe()
+    }
+
+    pub(crate) fn admit(&self, credentials: &Credentials) -> Result<TenantId, Problem> {
+        let admitted = credentials.admit(&*self.parts.keys, &self.parts.catalogs);
+        admitted.inspect_err(|_| self.refused())
+    }
+
+    /// An `IngestRequest` as it came.
+    pub(crate) async fn wire(&self, tenant: &TenantId, message: &[u8]) -> Result<IngestResponse, Problem> {
+        let room = self.room(message.len()).await?;
+        let submitted = self.submit_wire(tenant, message, room);
+        self.answer(tenant, submitted).await
+    }
+
+    /// Events that came in another way, read or refused one by one, and the bytes of the request.
+    pub(crate) async fn events(
+        &self,
+        tenant: &TenantId,
+        events: &[Result<cloudevents::Event, cloudevents::Error>],
+        bytes: usize,
+    ) -> Result<IngestResponse, Problem> {
+        let room = self.room(bytes).await?;
+        let submitted = self.submit_events(tenant, events, room);
+        self.answer(tenant, submitted).await
+    }
+
+    fn submit_wire(&self, tenant: &TenantId, message: &[u8], room: Room) -> Result<Submitted, Problem> {
+        let catalog = self.parts.catalogs.of(tenant);
+        let limits = &self.options.limits;
+        let mut intake = Intake::new(tenant, &catalog, limits, self.parts.clock.now(), self.shards);
+        let mut request = Request::new(message);
+        while let Some(event) = request.next_event(intake.properties()).map_err(malformed)? {
+            self.check_count(intake.count() + 1)?;
+            let time = match event.time {
+                None => SentTime::Absent,
+                Some((seconds, nanos)) => {
+                    Instant::from_parts(seconds, nanos).map_or(SentTime::OutOfRange, SentTime::At)
+                }
+            };
+            let (id, source, customer) = (event.id, event.source, event.customer);
+            intake.event(Draft { id, source, event_type: event.event_type, customer, time });
+        }
+        self.submit(tenant, intake, room, request.sequence(), catalog.events_per_second)
+    }
+
+    fn submit_events(
+        &self,
+        tenant: &TenantId,
+        events: &[Result<cloudevents::Event, cloudevents::Error>],
+        room: Room,
+    ) -> Result<Submitted, Problem> {
+        self.check_count(events.len())?;
+        let catalog = self.parts.catalogs.of(tenant);
+        let limits = &self.options.limits;
+        let mut intake = Intake::new(tenant, &catalog, limits, self.parts.clock.now(), self.shards);
+        for event in events {
+            match event {
+                Ok(event) => {
+                    let properties = event.properties.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+                    intake.properties().extend(properties);
+                    intake.event(Draft {
+                        id: &event.id,
+                        source: &event.source,
+                        event_type: &event.event_type,
+                        customer: &event.customer,
+                        time: event.time.map_or(SentTime::Absent, SentTime::At),
+                    });
+                }
+                Err(cloudevents::Error { code, field, message }) => {
+                    intake.refuse(Refusal { code: *code, field: field.clone(), message: message.clone() });
+                }
+            }
+        }
+        self.submit(tenant, intake, room, 0, catalog.events_per_second)
+    }
+
+    fn submit(
+        &self,
+        tenant: &TenantId,
+        intake: Intake<'_>,
+        room: Room,
+        sequence: u64,
+        per_second: u64,
+    ) -> Result<Submitted, Problem> {
+        self.buckets.take(tenant, intake.count(), per_second).map_err(|retry_after| {
+            let message = format!(
+                "tenant {tenant} sends more than {per_second} events a second; send these again in {retry_after:?}, or \
+                 raise the limit 'events_per_second'"
+            );
+            Problem::exhausted(Code::RateExceeded.as_str(), retry_after, message)
+        })?;
+        let (staged, rejected) = intake.finish();
+        let accepted = u32::try_from(staged.count()).unwrap_or(u32::MAX);
+        let ticket = (accepted > 0).then(|| self.batcher.submit(tenant, &staged, room));
+        Ok(Submitted { ticket, response: IngestResponse { accepted, rejected, sequence } })
+    }
+
+    async fn answer(
+        &self,
+        tenant: &TenantId,
+        submitted: Result<Submitted, Problem>,
+    ) -> Result<IngestResponse, Problem> {
+        let Submitted { ticket, response } = submitted.inspect_err(|_| self.refused())?;
+        if let Some(ticket) = ticket {
+            ticket.wait().await.map_err(|failure| self.failed(failure))?;
+        }
+        let stats = self.stats.tenant(tenant);
+        stats.accepted.fetch_add(u64::from(response.accepted), Ordering::Relaxed);
+        count(&stats.rejected, response.rejected.len());
+        Ok(response)
+    }
+
+    async fn room(&self, bytes: usize) -> Result<Room, Problem> {
+        let bytes_max = self.options.limits.request_bytes_max;
+        if bytes > bytes_max {
+            self.refused();
+            return Err(self.too_large());
+        }
+        self.batcher.room(bytes).await.ok_or_else(|| {
+            self.refused();
+            let bytes_max = self.options.queued_bytes_max;
+            let message =
+                format!("{bytes_max} bytes, the most allowed, wait for the log already; send these again later");
+            Problem::exhausted(Code::QueueFull.as_str(), self.options.retry_after, message)
+        })
+    }
+
+    fn check_count(&self, found: usize) -> Result<(), Problem> {
+        let events_max = self.options.limits.request_events_max;
+        if found <= events_max {
+            return Ok(());
+        }
+        let message =
+            format!("the request has more than {events_max} events, the most allowed; send them in more requests");
+        let problem = Problem::too_large(Code::TooManyEvents.as_str(), message);
+        Err(problem.with_violation("events", format!("at most {events_max}")))
+    }
+
+    /// The request has too many bytes.
+    pub(crate) fn too_large(&self) -> Problem {
+        let bytes_max = self.options.limits.request_bytes_max;
+        let message =
+            format!("the request has more than {bytes_max} bytes, the most allowed; send fewer events at once");
+        Problem::too_large(Code::RequestTooLarge.as_str(), message)
+    }
+
+    /// The end has begun.
+    pub(crate) fn shutting_down(&self) -> Problem {
+        self.refused();
+        let message = "the server is shutting down; send it again, to another one or soon";
+        Problem::unavailable(Code::ShuttingDown.as_str(), self.options.retry_after, message)
+    }
+
+    fn failed(&self, failure: Failure) -> Problem {
+        self.refused();
+        let retry_after = self.options.retry_after;
+        match failure {
+            Failure::Closed => self.shutting_down(),
+            Failure::Unavailable(reason) => {
+                let message = format!("{reason}; send the request again later");
+                Problem::unavailable(Code::LogUnavailable.as_str(), retry_after, message)
+            }
+            Failure::Uncertain(reason) => {
+                let message = format!("{reason}; send the request again: what is there already is not billed twice");
+                Problem::unavailable(Code::LogUncertain.as_str(), retry_after, message)
+            }
+        }
+    }
+
+    fn refused(&self) {
+        self.stats.refused_requests.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+fn malformed(bad: Malformed) -> Problem {
+    let message = format!("the bytes are no farthing.v1.IngestRequest: {bad}; encode it with generated code");
+    Problem::invalid(Code::RequestMalformed.as_str(), message)
+}
+
+impl Drop for Active {
+    fn drop(&mut self) {
+        self.0.send_modify(|active| *active = active.saturating_sub(1));
+    }
+}
