@@ -1,7 +1,7 @@
 //! What people can type.
 
 use crate::command;
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgAction, Args, Parser, Subcommand};
 
 /// The first screen: the commands by what one wants to do. A test holds it to the commands that exist.
 const TEMPLATE: &str = "\
@@ -44,8 +44,11 @@ Exit codes: 0 done, 1 refused or failed with one message on standard error, 2 wr
 /// line by line, down to the single event.
 #[derive(Debug, Parser)]
 #[command(name = "farthing", version, help_template = TEMPLATE, after_help = AFTER, max_term_width = 100)]
-#[command(disable_help_subcommand = true, arg_required_else_help = true, propagate_version = true)]
+#[command(disable_help_subcommand = true, disable_help_flag = true, arg_required_else_help = true)]
 pub(crate) struct Arguments {
+    /// Print help.
+    #[arg(short, long, global = true, action = ArgAction::HelpShort, display_order = 1000)]
+    help: Option<bool>,
     /// Which.
     #[command(subcommand)]
     pub(crate) command: Command,

@@ -33,6 +33,8 @@ pub(crate) struct Arguments {
     /// The file: CSV when its name ends in .csv, otherwise CloudEvents NDJSON.
     file: PathBuf,
     #[command(flatten)]
+    format: Format,
+    #[command(flatten)]
     columns: Columns,
     /// What to do at a line that is no event.
     #[arg(long, value_enum, default_value_t = OnError::Stop, help_heading = "Sending")]
@@ -52,8 +54,6 @@ pub(crate) struct Arguments {
     /// No progress bar.
     #[arg(long, help_heading = "Sending")]
     quiet: bool,
-    #[command(flatten)]
-    format: Format,
     #[command(flatten)]
     connection: Connection,
 }
