@@ -15,6 +15,9 @@ mod command;
 mod failure;
 mod output;
 mod reader;
+mod offline;
+mod demo;
+mod bench;
 
 use clap::Parser;
 use std::process::ExitCode;

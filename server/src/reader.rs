@@ -53,8 +53,8 @@ pub(crate) struct Columns {
     /// CSV: the zone of times without an offset: UTC, an IANA name, or a fixed offset such as +02:00.
     #[arg(long, value_name = "ZONE")]
     pub(crate) zone: Option<Zone>,
-    /// CSV: a property and its column; may be repeated. An empty cell is an absent property.
-    #[arg(long, value_name = "NAME=COLUMN", value_parser = crate::command::explain::pair)]
+    /// CSV: a property and its column, where it is called otherwise; may be repeated. An empty cell is an absent property.
+    #[arg(long, value_name = "NAME[=COLUMN]", value_parser = property)]
     pub(crate) property: Vec<(String, String)>,
     /// CSV: the column with the id. Without it, ids are the file's hash and the row's number.
     #[arg(long, value_name = "COLUMN")]
@@ -62,6 +62,14 @@ pub(crate) struct Columns {
     /// CSV: the service that reports.
     #[arg(long, value_name = "NAME", default_value = "file")]
     pub(crate) source: String,
+}
+
+/// Reads `NAME` or `NAME=COLUMN`.
+fn property(text: &str) -> std::result::Result<(String, String), String> {
+    match text.split_once('=').unwrap_or((text, text)) {
+        ("", _) | (_, "") => Err("write NAME or NAME=COLUMN".to_owned()),
+        (name, column) => Ok((name.to_owned(), column.to_owned())),
+    }
 }
 
 /// Opens a file of events.

@@ -47,7 +47,7 @@ pub(crate) struct Arguments {
     batch: u32,
     /// Requests that may wait for their answers.
     #[arg(long, value_name = "COUNT", default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=10_000), help_heading = "Sending")]
-    window: u32,
+    in_flight: u32,
     /// How many refused events to list.
     #[arg(long, value_name = "COUNT", default_value_t = 10, help_heading = "Sending")]
     show: usize,
@@ -103,7 +103,7 @@ pub(crate) fn run(arguments: Arguments) -> Result {
     let reading = std::thread::spawn(move || batch::read(events, limits, &batches));
     let options = pump::Options {
         connection: arguments.connection.clone(),
-        window: usize::try_from(arguments.window).map_err(Failure::refused)?,
+        window: usize::try_from(arguments.in_flight).map_err(Failure::refused)?,
         retry_for: Duration::from_nanos(u64::try_from(arguments.retry_for.nanos()).map_err(Failure::refused)?),
         problems_max: arguments.show.max(1),
     };
