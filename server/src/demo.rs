@@ -27,9 +27,33 @@ struct Customer {
 }
 
 const CUSTOMERS: [Customer; 3] = [
-    Customer { id: "nordwind", first_day: 1, completions_per_day: 160, images_per_day: 9, orders_per_day: 2, seats: 12, gigabytes: 340 },
-    Customer { id: "aurora", first_day: 1, completions_per_day: 60, images_per_day: 20, orders_per_day: 0, seats: 5, gigabytes: 80 },
-    Customer { id: "kestrel", first_day: 13, completions_per_day: 90, images_per_day: 0, orders_per_day: 6, seats: 3, gigabytes: 25 },
+    Customer {
+        id: "nordwind",
+        first_day: 1,
+        completions_per_day: 160,
+        images_per_day: 9,
+        orders_per_day: 2,
+        seats: 12,
+        gigabytes: 340,
+    },
+    Customer {
+        id: "aurora",
+        first_day: 1,
+        completions_per_day: 60,
+        images_per_day: 20,
+        orders_per_day: 0,
+        seats: 5,
+        gigabytes: 80,
+    },
+    Customer {
+        id: "kestrel",
+        first_day: 13,
+        completions_per_day: 90,
+        images_per_day: 0,
+        orders_per_day: 6,
+        seats: 3,
+        gigabytes: 25,
+    },
 ];
 
 const REGIONS: [&str; 3] = ["eu", "us", "ap"];

@@ -10,14 +10,14 @@
 
 // Reading order: the words people type, what they get back, then what the commands need, then the commands.
 mod arguments;
+mod bench;
 mod client;
 mod command;
+mod demo;
 mod failure;
+mod offline;
 mod output;
 mod reader;
-mod offline;
-mod demo;
-mod bench;
 
 use clap::Parser;
 use std::process::ExitCode;

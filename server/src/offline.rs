@@ -2,9 +2,9 @@
 //! through the rater's own fold and the invoicer's own settling.
 
 // What is asked for, then the way from events to totals, then to bills.
-mod period;
-mod fold;
 mod bills;
+mod fold;
+mod period;
 
 pub(crate) use bills::bills;
 pub(crate) use fold::{Totals, fold};

@@ -62,7 +62,18 @@ impl Latency {
 
 /// Prints the table, and the settings below it.
 pub(crate) fn print(figures: &[Figures]) -> Result {
-    let mut grid = Grid::new(&["BENCH", ">COUNT", ">SECONDS", ">PER SECOND", ">AIM", ">P50", ">P99", ">CPU", ">BYTES", ">RSS MiB"]);
+    let mut grid = Grid::new(&[
+        "BENCH",
+        ">COUNT",
+        ">SECONDS",
+        ">PER SECOND",
+        ">AIM",
+        ">P50",
+        ">P99",
+        ">CPU",
+        ">BYTES",
+        ">RSS MiB",
+    ]);
     for figure in figures {
         let latency = |of: fn(&Latency) -> u64| figure.latency.as_ref().map(of).map(millis).unwrap_or_default();
         grid.row([

@@ -96,15 +96,16 @@ pub(crate) async fn run(arguments: Arguments) -> Result {
 
 /// One request for each period and price.
 async fn requests(client: &Client, arguments: &Arguments) -> Result<Vec<v1::ExplainRequest>> {
-    let request = |customer: &str, subscription: &str, period: prost_types::Timestamp, price: &str| v1::ExplainRequest {
-        customer: customer.to_owned(),
-        subscription: subscription.to_owned(),
-        period: Some(period),
-        price: price.to_owned(),
-        group: arguments.group.iter().cloned().collect::<HashMap<_, _>>(),
-        page_size: 1000,
-        page_token: String::new(),
-    };
+    let request =
+        |customer: &str, subscription: &str, period: prost_types::Timestamp, price: &str| v1::ExplainRequest {
+            customer: customer.to_owned(),
+            subscription: subscription.to_owned(),
+            period: Some(period),
+            price: price.to_owned(),
+            group: arguments.group.iter().cloned().collect::<HashMap<_, _>>(),
+            page_size: 1000,
+            page_token: String::new(),
+        };
     let price = arguments.price.as_deref().unwrap_or_default();
     let Some(id) = &arguments.invoice else {
         let (Some(customer), Some(subscription), Some(period)) =
@@ -129,7 +130,8 @@ async fn requests(client: &Client, arguments: &Arguments) -> Result<Vec<v1::Expl
         }
     }
     let of_bill = wanted.into_iter().filter(|(subscription, of_line)| {
-        arguments.subscription.as_ref().is_none_or(|only| only == subscription) && (price.is_empty() || price == of_line)
+        arguments.subscription.as_ref().is_none_or(|only| only == subscription)
+            && (price.is_empty() || price == of_line)
     });
     let found = of_bill.filter_map(|(subscription, price)| {
         let period = timestamp(*periods.get(&subscription)?);
@@ -142,7 +144,8 @@ async fn requests(client: &Client, arguments: &Arguments) -> Result<Vec<v1::Expl
 fn lines(document: &str) -> Result<BTreeSet<(String, String)>> {
     let document: serde_json::Value = serde_json::from_str(document).map_err(Failure::refused)?;
     let lines = document.get("lines").and_then(serde_json::Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    let text = |line: &serde_json::Value, name: &str| line.get(name).and_then(|value| value.as_str()).map(str::to_owned);
+    let text =
+        |line: &serde_json::Value, name: &str| line.get(name).and_then(|value| value.as_str()).map(str::to_owned);
     let usage = lines.iter().filter(|line| text(line, "kind").as_deref() == Some("usage"));
     Ok(usage.filter_map(|line| Some((text(line, "subscription")?, text(line, "price")?))).collect())
 }

@@ -51,9 +51,8 @@ fn quantity(text: &str) -> std::result::Result<Quantity, String> {
 pub(crate) fn run(arguments: &Arguments) -> Result {
     let catalog = offline::catalog(&arguments.file)?;
     let (plan, price) = find(&catalog, &arguments.price)?;
-    let property = |name: &str| {
-        arguments.properties.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
-    };
+    let property =
+        |name: &str| arguments.properties.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
     let amount = pricing::price::quote(price, arguments.quantity, property)
         .map_err(|error| Failure::refused(format_args!("{}: {error}", arguments.price)))?;
     let quantity = arguments.quantity;

@@ -64,7 +64,12 @@ fn tell(totals: &Totals) {
     }
     output::note(format_args!(
         "{} events: {} charged, {} copies; not charged: {} unpriced, {} unmetered, {} rejected, {} parked",
-        counters.arrivals, counters.charged, counters.duplicate, counters.unpriced, counters.unmetered, counters.rejected,
+        counters.arrivals,
+        counters.charged,
+        counters.duplicate,
+        counters.unpriced,
+        counters.unmetered,
+        counters.rejected,
         counters.parked
     ));
     let mut grid = Grid::new(&["KIND", "CUSTOMER", "TYPE", "ID", "REASON"]);

@@ -18,10 +18,7 @@ use std::sync::Arc;
 /// # Errors
 /// What keeps a bill from being made, with the customer's name.
 pub(crate) fn bills(catalog: &Catalog, totals: &Totals, asked: Asked) -> Result<Vec<String>> {
-    let plans: Plans = catalog
-        .plan_versions()
-        .map(|plan| (plan.plan.clone(), Arc::new(plan.clone())))
-        .collect();
+    let plans: Plans = catalog.plan_versions().map(|plan| (plan.plan.clone(), Arc::new(plan.clone()))).collect();
     let taxes = catalog.taxes().iter().map(|(id, tax)| (id.clone(), of_tax(tax))).collect();
     let mut documents = Vec::new();
     for customer in catalog.customers().values() {
@@ -55,8 +52,12 @@ fn chain(
 ) -> std::result::Result<Vec<Bill>, bill::Error> {
     let party = Party { id: customer.id.clone(), tax: customer.tax.clone(), seller: customer.seller.clone() };
     let subscriptions = catalog.timelines(&customer.id);
-    let credits: Vec<Credit> =
-        catalog.credits().values().filter(|credit| credit.customer == customer.id).map(|credit| of_credit(credit)).collect();
+    let credits: Vec<Credit> = catalog
+        .credits()
+        .values()
+        .filter(|credit| credit.customer == customer.id)
+        .map(|credit| of_credit(credit))
+        .collect();
     let none = BTreeMap::new();
     let mut accounts: BTreeMap<Currency, Account> = BTreeMap::new();
     let mut bills = Vec::new();

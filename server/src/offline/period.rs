@@ -28,7 +28,8 @@ impl FromStr for Asked {
     fn from_str(text: &str) -> Result<Self, String> {
         let bad = || format!("'{text}' is no period; write 2026, 2026-Q1, 2026-01 or 2026-01-31");
         let mut parts = text.split('-');
-        let year: i16 = parts.next().filter(|year| year.len() == 4).and_then(|year| year.parse().ok()).ok_or_else(bad)?;
+        let year: i16 =
+            parts.next().filter(|year| year.len() == 4).and_then(|year| year.parse().ok()).ok_or_else(bad)?;
         let number = |text: &str| text.parse::<i8>().ok().filter(|_| text.len() == 2);
         let (month, day, length) = match (parts.next(), parts.next(), parts.next()) {
             (None, None, None) => (1, 1, Length::Year),
