@@ -61,7 +61,7 @@ impl Change {
     /// The plan versions that are new, which the next catalog record names.
     pub fn new_plan_versions(&self) -> Vec<PlanVersion> {
         let new = self.entities.iter().filter_map(|entity| match &entity.after {
-            Entity::Plan(plan) => Some(&plan.versions[versions(entity.before.as_ref()).min(plan.versions.len())..]),
+            Entity::Plan(plan) => plan.versions.get(versions(entity.before.as_ref())..),
             _ => None,
         });
         new.flatten().cloned().collect()

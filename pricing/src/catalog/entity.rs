@@ -326,7 +326,7 @@ impl AnchorText {
         }
         let lower = text.to_ascii_lowercase();
         let named = |name: &&str| **name == lower || (lower.len() == 3 && name.starts_with(&lower));
-        if let Some(at) = WEEKDAYS.iter().position(|name| named(&name)) {
+        if let Some(at) = WEEKDAYS.iter().position(named) {
             return u8::try_from(at + 1).ok().map(Self::Weekday);
         }
         let (month, day) = text.split_once('-').filter(|(month, day)| month.len() == 2 && day.len() == 2)?;

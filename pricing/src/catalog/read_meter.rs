@@ -93,14 +93,9 @@ pub(super) fn meter(value: &Value<'_>) -> Option<Meter> {
     let words: Vec<&str> = AGGREGATES.iter().map(|(word, _)| *word).collect();
     let aggregate = fields.need("aggregate", &format!("one of {}", words.join(", ")));
     let aggregate = aggregate.and_then(|aggregate| aggregate.word(&AGGREGATES));
-    let meter = Meter {
-        id,
-        event: event?,
-        aggregate: level_unit(&fields, aggregate?)?,
-        value: fields.text("value"),
-        filter: filter(&fields),
-        group_by: group_by(&fields),
-    };
+    let aggregate = aggregate.and_then(|aggregate| level_unit(&fields, aggregate));
+    let (value, filter, group_by) = (fields.text("value"), filter(&fields), group_by(&fields));
+    let meter = Meter { id, event: event?, aggregate: aggregate?, value, filter, group_by };
     if let Err(error) = meter.check() {
         fields.refuse(error.to_string());
     }

@@ -11,19 +11,23 @@ use crate::number::{Amount, Rate};
 use crate::period::Zone;
 use crate::subscription::When;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 const SELLER: [&str; 9] =
     ["id", "name", "address", "vat_id", "prefix", "credit_prefix", "terms_days", "iban", "currency"];
 
 pub(super) fn seller(value: &Value<'_>) -> Option<Seller> {
     let mut fields = Fields::open(value, &SELLER)?;
+    let id = id(&mut fields, "sellers")?;
+    // A series without a prefix is one, too.
+    let prefix = |key: &str| fields.get(key).and_then(|value| value.text().map(Arc::from));
     Some(Seller {
-        id: id(&mut fields, "sellers")?,
+        id,
         name: fields.text("name"),
         address: address(&fields),
         vat_id: fields.text("vat_id"),
-        prefix: fields.text("prefix"),
-        credit_prefix: fields.text("credit_prefix"),
+        prefix: prefix("prefix"),
+        credit_prefix: prefix("credit_prefix"),
         terms_days: fields.number("terms_days"),
         iban: fields.text("iban"),
         currency: fields.parse("currency"),
@@ -53,7 +57,7 @@ pub(super) fn tax(value: &Value<'_>) -> Option<Tax> {
     let rate = fields.get("rate").and_then(|rate| share(&rate));
     match (category, rate) {
         (Category::S, None) if !fields.has("rate") => {
-            fields.refuse("'rate' is missing; category S has one, such as 19%")
+            fields.refuse("'rate' is missing; category S has one, such as 19%");
         }
         (Category::S, Some(rate)) if rate.is_zero() => {
             fields.refuse("category S has a rate above 0%; with 0% it is category Z");

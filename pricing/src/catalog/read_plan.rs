@@ -34,16 +34,19 @@ pub(super) fn plan(value: &Value<'_>) -> Option<PlanVersion> {
     let every = fields.need("every", "hour, day, week, month, quarter or year").and_then(|value| value.word(&EVERY));
     let fees = items(&fields, "fees", |item, path| fee(item, path, every));
     let prices = items(&fields, "prices", price);
+    let discounts = items(&fields, "discounts", discount);
+    let (seller, tax_included) = (fields.parse("seller"), fields.flag("tax_included"));
+    let commitment = fields.get("commitment").and_then(|value| commitment(&value, every));
     Some(PlanVersion {
         plan: PlanRef { id, version: 0 },
         currency: currency?,
         every: every?,
-        seller: fields.parse("seller"),
-        tax_included: fields.flag("tax_included"),
+        seller,
+        tax_included,
         fees,
         prices,
-        discounts: items(&fields, "discounts", discount),
-        commitment: fields.get("commitment").and_then(|value| commitment(&value, every)),
+        discounts,
+        commitment,
         meters: BTreeMap::new(),
     })
 }
@@ -70,13 +73,15 @@ fn fee(value: &Value<'_>, path: &str, plan: Option<Every>) -> Option<Fee> {
     let amount = fields.need("amount", "the fee for a full period").and_then(|amount| positive(&amount));
     let when = fields.need("when", "advance or arrears");
     let when = when.and_then(|when| when.word(&[("advance", When::Advance), ("arrears", When::Arrears)]));
-    Some(Fee { id, amount: amount?, when: when?, every: rhythm(&fields, plan), tax: fields.parse("tax") })
+    let (every, tax) = (rhythm(&fields, plan), fields.parse("tax"));
+    Some(Fee { id, amount: amount?, when: when?, every, tax })
 }
 
 fn commitment(value: &Value<'_>, plan: Option<Every>) -> Option<Commitment> {
     let fields = Fields::open(value, &["amount", "every"])?;
     let amount = fields.need("amount", "the least that is spent").and_then(|amount| positive(&amount));
-    Some(Commitment { amount: amount?, every: rhythm(&fields, plan) })
+    let every = rhythm(&fields, plan);
+    Some(Commitment { amount: amount?, every })
 }
 
 /// A rhythm of its own, whose bounds are always bounds of the plan's, too.
@@ -131,18 +136,11 @@ fn price(value: &Value<'_>, path: &str) -> Option<Price> {
     let id = id(&mut fields, path)?;
     let meter = fields.need("meter", "the meter whose quantity it prices").and_then(|meter| meter.parse());
     let curve = curve(&fields);
-    Some(Price {
-        id,
-        meter: meter?,
-        curve: curve?,
-        included: fields.number("included").unwrap_or_default(),
-        cap: fields.number("cap"),
-        per_group: fields.flag("per_group"),
-        minimum: fields.number("minimum"),
-        discounts: items(&fields, "discounts", discount),
-        tax: fields.parse("tax"),
-        measure: fields.text("measure"),
-    })
+    let included = fields.number("included").unwrap_or_default();
+    let (cap, minimum) = (fields.number("cap"), fields.number("minimum"));
+    let discounts = items(&fields, "discounts", discount);
+    let (per_group, tax, measure) = (fields.flag("per_group"), fields.parse("tax"), fields.text("measure"));
+    Some(Price { id, meter: meter?, curve: curve?, included, cap, per_group, minimum, discounts, tax, measure })
 }
 
 /// The curve that takes the place of a price's own: a map with nothing but the curve.

@@ -25,6 +25,7 @@ pub(super) struct Field {
 const WIDTH: usize = 110;
 
 impl Tree {
+    #[allow(clippy::needless_pass_by_value)] // references and small values alike
     pub(super) fn text(value: impl ToString) -> Self {
         Self::Text(value.to_string())
     }

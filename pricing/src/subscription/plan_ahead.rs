@@ -55,7 +55,7 @@ pub(super) fn change(
         plan(&mut terms, wanted, at);
         end(&mut terms, wanted.until);
     }
-    if over && (until != wanted.until || !terms.last().is_some_and(|last| last.plan == wanted.plan)) {
+    if over && (until != wanted.until || terms.last().is_none_or(|last| last.plan != wanted.plan)) {
         return Err(Error::Ended { until: until.unwrap_or(log_time) });
     }
     Ok(Subscription { terms, ..current.clone() })
