@@ -1,10 +1,57 @@
 //! The fold: one shard's records in, charges out.
+//!
+//! It is pure: no I/O, no clock, no randomness, and no order but that of the log. What each event comes to is decided in
+//! this order:
+//!
+//! | an event | comes to |
+//! |---|---|
+//! | whose id is known, with the same payload | a duplicate: counted |
+//! | whose id is known, with another payload | a conflict: rejected |
+//! | later than log time + `future` | waiting, until a Tick reaches it |
+//! | older than log time − `past` − 1 day | rejected |
+//! | of an unknown customer or type, or at a time without subscription | parked, until a record explains it |
+//! | before its subscription's first billed period | rejected, as not backfilled |
+//! | that a price takes | charged, unless a price cannot read it: then rejected, and no state changes |
+//! | that a meter admits, but no price takes | unpriced |
+//! | that no meter admits | unmetered |
+//!
+//! Charged, unpriced and unmetered events were folded: they leave their ids. The fate of a parked event shows in its
+//! newest outcome; [`OutcomeKind::Unparked`] stands for the fates that have no outcome of their own.
+//!
+//! [`OutcomeKind::Unparked`]: storage::output::OutcomeKind::Unparked
+
+// Reading order: what is sold and to whom, what comes in, what it costs, what time does, and the state as bytes.
+mod catalog;
+mod customer;
+mod declare;
+mod route;
+mod arrive;
+mod charge;
+mod period;
+mod level;
+mod park;
+mod close;
+mod emit;
+mod snapshot;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use snapshot::Chunks;
 
 use crate::codec::Malformed;
-use bytes::Bytes;
+use crate::ids::{Day, Index, Key};
+use catalog::{Gate, Tenant};
+use customer::Customer;
+use emit::Emit;
+use park::{Parked, Stored};
 use pricing::time::Instant;
-use storage::output::{Counters, Output};
-use storage::record::DecodeError;
+use route::Cache;
+use siphasher::sip::SipHasher24;
+use std::collections::{BTreeMap, HashMap};
+use std::hash::Hasher;
+use std::sync::Arc;
+use storage::output::{Counters, EventPlace, Output};
+use storage::record::{Control, DecodeError, Record, VERSION_NEWEST};
 use storage::shard::{Offset, Shard, ShardCount};
 
 /// What of the fold can be set. It changes outcomes, so all replicas of a shard must have the same.
@@ -19,7 +66,33 @@ pub struct Fold {
     shard: Shard,
     shards: ShardCount,
     options: Options,
+    /// The record to be folded next.
     next: Offset,
+    /// The hash of the record before.
+    record: u64,
+    log_time: Instant,
+    /// The day of log time.
+    today: Day,
+    /// None before the Open record.
+    key: Option<Key>,
+    barrier: u8,
+    counters: Counters,
+    ids: Index,
+    /// For tenants that no record named yet.
+    gate: Gate,
+    /// In the order in which records named them.
+    tenants: Vec<Tenant>,
+    /// In the order in which records named them.
+    customers: Vec<Customer>,
+    /// By time, then in the order of the log.
+    waiting: BTreeMap<(Instant, EventPlace), Stored>,
+    parked: Parked,
+    /// For lookups only.
+    tenant_names: HashMap<Arc<str>, usize>,
+    /// How many plans were made ready: tells them apart in the cache.
+    plans: u32,
+    cache: Cache,
+    emit: Emit,
 }
 
 /// The hash of all that a fold remembers: equal where the same records were folded.
@@ -82,22 +155,58 @@ impl Default for Options {
     }
 }
 
+impl std::fmt::Display for StateHash {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(out, "{byte:02x}"))
+    }
+}
+
+impl std::fmt::Debug for StateHash {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(self, out)
+    }
+}
+
+impl std::fmt::Debug for Fold {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { shard, next, log_time, counters, .. } = self;
+        write!(out, "Fold {{ shard: {shard}, next: {next}, log_time: {log_time}, counters: {counters:?}, .. }}")
+    }
+}
+
+/// What tells a record from any other: its header, which holds its checksum, and its length.
+pub(crate) fn record_hash(record: &[u8]) -> u64 {
+    let mut hasher = SipHasher24::new();
+    hasher.write(record.get(..8).unwrap_or(record));
+    hasher.write(&u64::try_from(record.len()).unwrap_or(u64::MAX).to_le_bytes());
+    hasher.finish()
+}
+
 impl Fold {
     /// The state of a shard before its first record.
     pub fn new(shard: Shard, shards: ShardCount, options: Options) -> Self {
-        Self { shard, shards, options, next: Offset(0) }
-    }
-
-    /// The state that [`Fold::into_chunks`] wrote.
-    ///
-    /// # Errors
-    /// [`RestoreError`].
-    pub fn restore(
-        chunks: impl Iterator<Item = Result<Bytes, storage::snapshots::Error>>,
-        options: Options,
-    ) -> Result<Self, RestoreError> {
-        let _ = (chunks, options);
-        Err(Malformed("nothing").into())
+        Self {
+            shard,
+            shards,
+            options,
+            next: Offset(0),
+            record: 0,
+            log_time: Instant::MIN,
+            today: Day::of(Instant::MIN),
+            key: None,
+            barrier: 0,
+            counters: Counters::default(),
+            ids: Index::default(),
+            gate: Gate::default(),
+            tenants: Vec::new(),
+            customers: Vec::new(),
+            waiting: BTreeMap::new(),
+            parked: Parked::default(),
+            tenant_names: HashMap::new(),
+            plans: 0,
+            cache: Cache::default(),
+            emit: Emit::new(shard, Offset(0)),
+        }
     }
 
     /// Folds the record at `offset`, which must be [`Fold::next`].
@@ -105,7 +214,16 @@ impl Fold {
     /// # Errors
     /// [`Halt`]; the state is then as before.
     pub fn fold(&mut self, offset: Offset, record: &[u8]) -> Result<(), Halt> {
-        let _ = record;
+        self.expect(offset)?;
+        let decoded = storage::record::decode(record).map_err(|reason| Halt::Unreadable { offset, reason })?;
+        self.emit.begin(offset);
+        match decoded {
+            Record::Events(events) => self.events(offset, &events)?,
+            Record::Control(control) => self.control(offset, *control)?,
+        }
+        self.retry_some();
+        self.ids.sweep_some();
+        self.record = record_hash(record);
         self.next = offset.next();
         Ok(())
     }
@@ -115,13 +233,74 @@ impl Fold {
     /// # Errors
     /// [`Halt::Offset`].
     pub fn skip(&mut self, offset: Offset) -> Result<(), Halt> {
+        self.expect(offset)?;
+        self.record = 0;
         self.next = offset.next();
         Ok(())
     }
 
     /// What came out since it was last taken; none when nothing was folded since.
     pub fn take(&mut self) -> Option<Output> {
-        None
+        self.emit.take(self.next, self.log_time, self.counters)
+    }
+
+    fn expect(&self, offset: Offset) -> Result<(), Halt> {
+        if offset == self.next {
+            return Ok(());
+        }
+        Err(Halt::Offset { shard: self.shard, expected: self.next, found: offset })
+    }
+
+    fn control(&mut self, offset: Offset, control: Control) -> Result<(), Halt> {
+        if self.key.is_none() && !matches!(control, Control::Open { .. }) {
+            let reason = "the shard's first record is not its Open record".to_owned();
+            return Err(Halt::Contradiction { offset, reason });
+        }
+        match control {
+            Control::Open { shard, shards, key } => self.open(offset, shard, shards, &key)?,
+            Control::Catalog(record) => self.catalog(offset, record)?,
+            Control::Customer(record) => self.customer(offset, record)?,
+            Control::Tick { time } => self.tick(time),
+            Control::Waive { tenant, customer, from, until, .. } => {
+                self.waive(&tenant, customer.as_str(), from, until);
+            }
+            Control::Barrier { version } if version > VERSION_NEWEST => {
+                let reason = DecodeError::Version { found: version, newest: VERSION_NEWEST };
+                return Err(Halt::Unreadable { offset, reason });
+            }
+            Control::Barrier { version } => self.barrier = self.barrier.max(version),
+            // Whoever came to the damaged record looked ahead for this one.
+            Control::Skip { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn open(&mut self, offset: Offset, shard: Shard, shards: ShardCount, key: &str) -> Result<(), Halt> {
+        let contradiction = |reason| Err(Halt::Contradiction { offset, reason });
+        if (shard, shards) != (self.shard, self.shards) {
+            return contradiction(format!(
+                "the log is shard {shard} of {}, but is read as shard {} of {}; the number of shards is fixed for a \
+                 log's life",
+                shards.get(),
+                self.shard,
+                self.shards.get()
+            ));
+        }
+        let Some(key) = Key::parse(key) else {
+            return contradiction("the Open record's key is not 32 hexadecimal digits".to_owned());
+        };
+        match self.key {
+            Some(known) if known != key => contradiction("a second Open record has another key".to_owned()),
+            Some(_) => Ok(()),
+            None => {
+                self.key = Some(key);
+                Ok(())
+            }
+        }
+    }
+
+    fn tenant_index(&self, name: &str) -> Option<usize> {
+        self.tenant_names.get(name).copied()
     }
 
     /// The shard.
@@ -139,24 +318,49 @@ impl Fold {
         self.next
     }
 
+    /// The hash of the record before the next one: [`Fold::record_hash`] of it. 0 before the first, and after one that was
+    /// stepped over.
+    pub fn at_record(&self) -> u64 {
+        self.record
+    }
+
+    /// The hash that tells a record from any other.
+    pub fn record_hash(record: &[u8]) -> u64 {
+        record_hash(record)
+    }
+
     /// What the latest Tick said; [`Instant::MIN`] before the first.
     pub fn log_time(&self) -> Instant {
-        let _ = self.options;
-        Instant::MIN
+        self.log_time
     }
 
     /// What became of all arrivals.
     pub fn counters(&self) -> Counters {
-        Counters::default()
+        self.counters
     }
 
-    /// True while periods are due that the latest Tick did not get to: another Tick goes on.
+    /// True while something is due that the latest Tick did not get to: another Tick goes on with it.
     pub fn is_close_due(&self) -> bool {
-        false
+        self.is_due()
     }
 
-    /// The hash of the state.
-    pub fn state_hash(&self) -> StateHash {
-        StateHash([0; 16])
+    /// How many ids are kept, those included that may go.
+    pub fn ids(&self) -> u64 {
+        self.ids.count()
+    }
+
+    /// Memory of the id index, in bytes.
+    pub fn ids_bytes(&self) -> usize {
+        self.ids.bytes()
+    }
+
+    /// About how many bytes wait to be taken.
+    pub fn output_bytes(&self) -> usize {
+        self.emit.bytes()
+    }
+
+    /// How many rows wait to be taken.
+    pub fn output_rows(&self) -> usize {
+        self.emit.rows()
     }
 }

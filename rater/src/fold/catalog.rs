@@ -1,0 +1,168 @@
+//! What a tenant meters and sells, made ready for pricing.
+
+use crate::ids::{Day, KNOWN_DAYS_MAX};
+use pricing::id::TenantId;
+use pricing::meter::{Aggregate, Meter};
+use pricing::plan::{PlanRef, PlanVersion, Price};
+use pricing::time::{Instant, Span};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use storage::record::CatalogRecord;
+
+/// One tenant.
+pub(super) struct Tenant {
+    pub(super) name: TenantId,
+    /// The hash of each catalog record, version 1 first.
+    pub(super) versions: Vec<u64>,
+    pub(super) gate: Gate,
+    /// How long after its end a period closes.
+    pub(super) grace: Span,
+    /// The meters in force.
+    pub(super) meters: Vec<Meter>,
+    /// Every plan version that was ever named.
+    pub(super) plans: BTreeMap<PlanRef, Arc<Plan>>,
+    /// For lookups only.
+    pub(super) customers: HashMap<Arc<str>, u32>,
+    /// The next period of each subscription to be closed: (end, customer, subscription).
+    pub(super) closing: BTreeSet<(Instant, u32, u32)>,
+    /// Closed periods that changed since their manifest: (from when it may be renewed, customer, subscription, start).
+    pub(super) changed: BTreeSet<(Instant, u32, u32, Instant)>,
+    /// Closed periods whose state is kept: (end, customer, subscription, start).
+    pub(super) kept: BTreeSet<(Instant, u32, u32, Instant)>,
+}
+
+/// Which events a tenant's folds admit, and which ids they know. Neither limit ever goes back, so that what was forgotten
+/// under a short limit is not missed under a longer one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(super) struct Gate {
+    pub(super) past: Span,
+    pub(super) future: Span,
+    /// Events before it are too old.
+    pub(super) floor: Instant,
+    /// Ids that were folded before this day are not known.
+    ids_from: i64,
+}
+
+/// A plan version, ready for pricing.
+#[derive(Debug)]
+pub(super) struct Plan {
+    /// Tells plans apart in caches; never kept.
+    pub(super) number: u32,
+    pub(super) version: PlanVersion,
+    /// The plan's prices, in its order.
+    pub(super) prices: Vec<Priced>,
+}
+
+/// A price of a plan and its meter.
+#[derive(Debug)]
+pub(super) struct Priced {
+    pub(super) price: Price,
+    pub(super) meter: Arc<Meter>,
+    /// The meter's quantity is settled at the close.
+    pub(super) is_weighted: bool,
+}
+
+const ONE_DAY: Span = Span::from_days(1);
+const PAST_MAX: Span = Span::from_days(KNOWN_DAYS_MAX - 90);
+const FUTURE_MAX: Span = Span::from_days(60);
+
+// === impl Gate ===
+
+impl Default for Gate {
+    fn default() -> Self {
+        let (past, future) = (Span::from_days(40), Span::from_nanos(300_000_000_000));
+        Self { past, future, floor: Instant::MIN, ids_from: i64::MIN }
+    }
+}
+
+impl Gate {
+    /// Takes other limits, from `log_time` on.
+    pub(super) fn set(&mut self, past: Span, future: Span, log_time: Instant) {
+        (self.past, self.future) = (past.min(PAST_MAX), future.min(FUTURE_MAX));
+        self.advance(log_time);
+    }
+
+    /// Follows log time.
+    pub(super) fn advance(&mut self, log_time: Instant) {
+        self.floor = self.floor.max(log_time.minus(self.past).minus(ONE_DAY));
+        let known_from = log_time.minus(self.past).minus(self.future).minus(ONE_DAY);
+        self.ids_from = self.ids_from.max(Day::of(known_from).0);
+    }
+
+    pub(super) fn ids_from(&self) -> Day {
+        Day(self.ids_from)
+    }
+
+    /// The latest time of events that need not wait.
+    pub(super) fn latest(&self, log_time: Instant) -> Instant {
+        log_time.plus(self.future)
+    }
+}
+
+// === impl Tenant ===
+
+impl Tenant {
+    pub(super) fn new(name: TenantId, gate: Gate) -> Self {
+        Self {
+            name,
+            versions: Vec::new(),
+            gate,
+            grace: Span::from_hours(1),
+            meters: Vec::new(),
+            plans: BTreeMap::new(),
+            customers: HashMap::new(),
+            closing: BTreeSet::new(),
+            changed: BTreeSet::new(),
+            kept: BTreeSet::new(),
+        }
+    }
+
+    /// Checks a record's plans against what is known; nothing is changed. `number` numbers the first of the new ones.
+    pub(super) fn compile(&self, record: &CatalogRecord, number: u32) -> Result<Vec<Plan>, String> {
+        let mut plans = Vec::new();
+        let mut number = number;
+        for version in &record.plans {
+            if let Some(known) = self.plans.get(&version.plan) {
+                if known.version != *version {
+                    let PlanRef { id, version } = &version.plan;
+                    return Err(format!("plan {id} version {version} is known with other content"));
+                }
+                continue;
+            }
+            plans.push(Plan::new(version.clone(), number)?);
+            number = number.saturating_add(1);
+        }
+        Ok(plans)
+    }
+
+    /// Puts a record in force.
+    pub(super) fn apply(&mut self, record: CatalogRecord, hash: u64, plans: Vec<Plan>, log_time: Instant) {
+        self.versions.push(hash);
+        self.meters = record.meters;
+        self.grace = record.grace;
+        self.gate.set(record.past, record.future, log_time);
+        self.plans.extend(plans.into_iter().map(|plan| (plan.version.plan.clone(), Arc::new(plan))));
+    }
+}
+
+// === impl Plan ===
+
+impl Plan {
+    pub(super) fn new(version: PlanVersion, number: u32) -> Result<Self, String> {
+        let mut prices = Vec::with_capacity(version.prices.len());
+        for price in &version.prices {
+            let Some(meter) = version.meters.get(&price.meter) else {
+                let PlanRef { id, version } = &version.plan;
+                return Err(format!("plan {id} version {version} names meter {}, which it does not hold", price.meter));
+            };
+            let is_weighted = matches!(meter.aggregate, Aggregate::TimeWeighted(_));
+            prices.push(Priced { price: price.clone(), meter: Arc::new(meter.clone()), is_weighted });
+        }
+        Ok(Self { number, version, prices })
+    }
+
+    /// True when any price reads events of this type.
+    pub(super) fn reads(&self, event_type: &str) -> bool {
+        self.prices.iter().any(|priced| &*priced.meter.event == event_type)
+    }
+}

@@ -1,0 +1,196 @@
+//! Customers and their subscriptions.
+
+use super::catalog::{Plan, Tenant};
+use super::period;
+use crate::codec::Malformed;
+use pricing::curve::Curve;
+use pricing::group::{Filter, Group};
+use pricing::id::CustomerId;
+use pricing::meter::{Levels, Meter};
+use pricing::period::{Period, Share};
+use pricing::subscription::{Subscription, Term};
+use pricing::time::Instant;
+use std::sync::Arc;
+
+/// One customer.
+#[derive(serde::Serialize, serde::Deserialize)]
+pub(super) struct Customer {
+    /// Index of the tenant.
+    pub(super) tenant: u32,
+    pub(super) id: CustomerId,
+    /// The hash of each customer record, version 1 first.
+    pub(super) versions: Vec<u64>,
+    /// In the order in which they came.
+    pub(super) subscriptions: Vec<Sub>,
+    /// In order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) levels: Vec<LevelSeries>,
+    /// The caches that a snapshot leaves out are there.
+    #[serde(skip)]
+    pub(super) is_bound: bool,
+}
+
+/// The level changes of one meter (by content), where-filter and group.
+#[derive(serde::Serialize, serde::Deserialize)]
+pub(super) struct LevelSeries {
+    pub(super) meter: Arc<Meter>,
+    pub(super) filter: Filter,
+    pub(super) group: Group,
+    pub(super) levels: Levels,
+}
+
+/// One subscription.
+#[derive(serde::Serialize, serde::Deserialize)]
+pub(super) struct Sub {
+    pub(super) declared: Subscription,
+    /// Periods that end here or before are closed.
+    pub(super) closed_to: Instant,
+    /// Log time at the last close.
+    pub(super) closed_at: Instant,
+    /// Those that have state, by start.
+    pub(super) periods: Vec<period::State>,
+    /// The terms' plans.
+    #[serde(skip)]
+    pub(super) bounds: Vec<Arc<Bound>>,
+    /// Where the last event's period was found.
+    #[serde(skip)]
+    pub(super) hint: usize,
+    /// A closed period's state was begun, and is not noted yet.
+    #[serde(skip)]
+    pub(super) is_fresh: bool,
+}
+
+/// What a term sells, ready for pricing.
+#[derive(Debug)]
+pub(super) struct Bound {
+    pub(super) plan: Arc<Plan>,
+    pub(super) filter: Filter,
+    /// By the plan's prices; empty where nothing is overridden.
+    overrides: Vec<Option<Curve>>,
+}
+
+/// Where a moment lies in a subscription.
+pub(super) enum Place {
+    /// No term holds it.
+    Outside,
+    /// Before the first billed period.
+    Unbilled,
+    /// In the period with this index, which may be new.
+    Billed(usize),
+}
+
+// === impl Customer ===
+
+impl Customer {
+    /// The plans of the customer's subscriptions.
+    pub(super) fn plans(&self) -> impl Iterator<Item = &Arc<Plan>> {
+        self.subscriptions.iter().flat_map(|sub| sub.bounds.iter().map(|bound| &bound.plan))
+    }
+
+    /// True once [`Customer::bind`] was called, or where there is nothing to find.
+    pub(super) fn is_bound(&self) -> bool {
+        self.is_bound
+    }
+
+    /// Finds the caches that a snapshot leaves out.
+    pub(super) fn bind(&mut self, tenant: &Tenant) -> Result<(), Malformed> {
+        for sub in &mut self.subscriptions {
+            sub.bounds = bounds(&sub.declared, tenant).map_err(|_| Malformed("a subscription to an unknown plan"))?;
+            for at in 0..sub.periods.len() {
+                let start = sub.periods[at].period.start;
+                let term = sub.term_index(start).ok_or(Malformed("a period outside its subscription"))?;
+                sub.periods[at].bound = sub.bounds.get(term).cloned();
+            }
+        }
+        self.is_bound = true;
+        Ok(())
+    }
+}
+
+/// The terms of a subscription with their plans.
+pub(super) fn bounds(declared: &Subscription, tenant: &Tenant) -> Result<Vec<Arc<Bound>>, String> {
+    declared.terms.iter().map(|term| Bound::new(term, tenant).map(Arc::new)).collect()
+}
+
+// === impl Sub ===
+
+impl Sub {
+    pub(super) fn new(declared: Subscription, bounds: Vec<Arc<Bound>>) -> Self {
+        let (closed_to, closed_at) = (Instant::MIN, Instant::MIN);
+        Self { declared, closed_to, closed_at, periods: Vec::new(), bounds, hint: 0, is_fresh: false }
+    }
+
+    /// The index of the term that holds a moment.
+    pub(super) fn term_index(&self, time: Instant) -> Option<usize> {
+        let after = self.declared.terms.partition_point(|term| term.from <= time);
+        let last = after.checked_sub(1)?;
+        self.declared.terms.get(last).filter(|term| term.until.is_none_or(|until| time < until)).map(|_| last)
+    }
+
+    /// The next period to be closed.
+    pub(super) fn next_to_close(&self) -> Option<(Period, Share)> {
+        let from = self.closed_to.max(self.declared.first_billed);
+        self.declared.periods_from(from).next().map(|(period, _, share)| (period, share))
+    }
+
+    /// Finds the period that holds a moment, and begins its state where there is none.
+    #[inline]
+    pub(super) fn place(&mut self, time: Instant) -> Result<Place, pricing::number::Error> {
+        if self.periods.get(self.hint).is_some_and(|state| state.period.contains(time)) {
+            return Ok(Place::Billed(self.hint));
+        }
+        let Some(term) = self.term_index(time) else { return Ok(Place::Outside) };
+        if !self.declared.is_billed(time) {
+            return Ok(Place::Unbilled);
+        }
+        let after = self.periods.partition_point(|state| state.period.start <= time);
+        if let Some(last) = after.checked_sub(1)
+            && self.periods.get(last).is_some_and(|state| state.period.contains(time))
+        {
+            self.hint = last;
+            return Ok(Place::Billed(last));
+        }
+        let found = self.declared.terms.get(term).and_then(|term| term.period_at(time));
+        let Some((period, share)) = found else { return Ok(Place::Outside) };
+        self.begin(period, share).map(Place::Billed)
+    }
+
+    /// The state of a period, new where there is none.
+    pub(super) fn begin(&mut self, period: Period, share: Share) -> Result<usize, pricing::number::Error> {
+        let at = match self.periods.binary_search_by_key(&period.start, |state| state.period.start) {
+            Ok(at) => at,
+            Err(at) => {
+                let bound = self.term_index(period.start).and_then(|term| self.bounds.get(term)).cloned();
+                let closed = (period.end <= self.closed_to).then_some(period::Closed::first(self.closed_at));
+                self.is_fresh |= closed.is_some();
+                self.periods.insert(at, period::State::new(period, share, bound, closed)?);
+                at
+            }
+        };
+        self.hint = at;
+        Ok(at)
+    }
+}
+
+// === impl Bound ===
+
+impl Bound {
+    fn new(term: &Term, tenant: &Tenant) -> Result<Self, String> {
+        let plan = tenant.plans.get(&term.plan).cloned();
+        let plan = plan.ok_or_else(|| {
+            format!("plan {} version {} is in no catalog record of this shard", term.plan.id, term.plan.version)
+        })?;
+        let overrides = if term.overrides.is_empty() {
+            Vec::new()
+        } else {
+            plan.prices.iter().map(|priced| term.overrides.get(&priced.price.id).cloned()).collect()
+        };
+        Ok(Self { plan, filter: term.filter.clone(), overrides })
+    }
+
+    /// The curve that replaces a price's own.
+    #[inline]
+    pub(super) fn replacement(&self, price: usize) -> Option<&Curve> {
+        self.overrides.get(price).and_then(Option::as_ref)
+    }
+}

@@ -1,0 +1,188 @@
+//! The output under construction.
+
+use pricing::number::{Amount, Quantity};
+use pricing::time::Instant;
+use std::collections::HashMap;
+use std::sync::Arc;
+use storage::output::{
+    ChargeRow, ChargeRows, Counters, EventPlace, Manifest, Outcome, OutcomeKind, Output, Series, row_hash,
+};
+use storage::shard::{Offset, Position, Shard};
+
+/// Collects what records put out.
+pub(super) struct Emit {
+    shard: Shard,
+    from: Offset,
+    /// Counts outputs, so that a remembered place in one is not used in another.
+    epoch: u64,
+    /// The record that is folded now.
+    offset: Offset,
+    charge_index: u32,
+    manifest_index: u32,
+    outcome_index: u32,
+    charges: ChargeRows,
+    manifests: Vec<Manifest>,
+    outcomes: Vec<Outcome>,
+    /// For lookups only.
+    sources: HashMap<Arc<str>, u32>,
+    bytes: usize,
+}
+
+/// Where a series stands in the output, remembered by what it belongs to.
+#[derive(Clone, Copy, Default)]
+pub(super) struct SeriesSlot {
+    epoch: u64,
+    index: u32,
+}
+
+/// What a row says of its event.
+#[derive(Clone, Copy)]
+pub(super) struct Row<'a> {
+    pub(super) event: EventPlace,
+    pub(super) id: &'a str,
+    pub(super) source: u32,
+    pub(super) time: Instant,
+}
+
+// === impl Emit ===
+
+impl Emit {
+    pub(super) fn new(shard: Shard, from: Offset) -> Self {
+        Self {
+            shard,
+            from,
+            epoch: 1,
+            offset: from,
+            charge_index: 0,
+            manifest_index: 0,
+            outcome_index: 0,
+            charges: ChargeRows::default(),
+            manifests: Vec::new(),
+            outcomes: Vec::new(),
+            sources: HashMap::new(),
+            bytes: 0,
+        }
+    }
+
+    /// Begins a record.
+    pub(super) fn begin(&mut self, offset: Offset) {
+        self.offset = offset;
+        (self.charge_index, self.manifest_index, self.outcome_index) = (0, 0, 0);
+    }
+
+    /// Hands out everything before `to`.
+    pub(super) fn take(&mut self, to: Offset, log_time: Instant, counters: Counters) -> Option<Output> {
+        if to == self.from {
+            return None;
+        }
+        let from = std::mem::replace(&mut self.from, to);
+        self.epoch += 1;
+        self.bytes = 0;
+        self.sources.clear();
+        Some(Output {
+            shard: self.shard,
+            from,
+            to,
+            log_time,
+            charges: std::mem::take(&mut self.charges),
+            manifests: std::mem::take(&mut self.manifests),
+            outcomes: std::mem::take(&mut self.outcomes),
+            counters,
+        })
+    }
+
+    /// About how many bytes wait to be taken.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// How many rows wait to be taken.
+    pub(super) fn rows(&self) -> usize {
+        self.charges.rows.len() + self.manifests.len() + self.outcomes.len()
+    }
+
+    /// The place of rows that no event caused.
+    pub(super) fn place(&self) -> EventPlace {
+        EventPlace { offset: self.offset, index: u32::MAX }
+    }
+
+    /// A source's place in the output.
+    pub(super) fn source(&mut self, source: &str) -> u32 {
+        if let Some(index) = self.sources.get(source) {
+            return *index;
+        }
+        let text: Arc<str> = Arc::from(source);
+        let index = u32::try_from(self.charges.sources.len()).unwrap_or(u32::MAX);
+        self.charges.sources.push(text.clone());
+        self.sources.insert(text, index);
+        self.bytes += source.len() + size_of::<Arc<str>>();
+        index
+    }
+
+    /// A series' place in the output.
+    #[inline]
+    pub(super) fn series(&mut self, slot: &mut SeriesSlot, make: impl FnOnce() -> Series) -> u32 {
+        if slot.epoch != self.epoch {
+            let index = u32::try_from(self.charges.series.len()).unwrap_or(u32::MAX);
+            *slot = SeriesSlot { epoch: self.epoch, index };
+            self.charges.series.push(make());
+            self.bytes += size_of::<Series>();
+        }
+        slot.index
+    }
+
+    /// Puts out a charge; its hash.
+    #[inline]
+    pub(super) fn row(&mut self, series: u32, of: &Row<'_>, quantity: Quantity, amount: Amount, tier: u32) -> u64 {
+        self.charges.ids.push_str(of.id);
+        let row = ChargeRow {
+            series,
+            offset: self.offset,
+            index: self.charge_index,
+            event: of.event,
+            id_end: u32::try_from(self.charges.ids.len()).unwrap_or(u32::MAX),
+            source: of.source,
+            time: of.time,
+            quantity,
+            amount,
+            tier,
+        };
+        self.charge_index += 1;
+        self.bytes += size_of::<ChargeRow>() + of.id.len();
+        let hash = row_hash(&row, of.id);
+        self.charges.rows.push(row);
+        hash
+    }
+
+    /// Puts out a manifest, at its position.
+    pub(super) fn manifest(&mut self, make: impl FnOnce(Position) -> Manifest) {
+        let position = Position { shard: self.shard, offset: self.offset, index: self.manifest_index };
+        self.manifest_index += 1;
+        let manifest = make(position);
+        self.bytes += size_of::<Manifest>() + manifest.entries.len() * 128;
+        self.manifests.push(manifest);
+    }
+
+    /// Puts out what became of an event that was not charged.
+    pub(super) fn outcome(&mut self, kind: OutcomeKind, arrival: &super::arrive::Arrival<'_, '_>, reason: String) {
+        let position = Position { shard: self.shard, offset: self.offset, index: self.outcome_index };
+        self.outcome_index += 1;
+        let properties = arrival.names.iter().zip(arrival.values);
+        let properties: Vec<_> = properties.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let text: usize = properties.iter().map(|(name, value)| name.len() + value.len() + 48).sum();
+        self.bytes += size_of::<Outcome>() + text + reason.len() + arrival.id.len() + arrival.source.len();
+        self.outcomes.push(Outcome {
+            kind,
+            position,
+            event: arrival.place,
+            tenant: arrival.tenant.clone(),
+            customer: arrival.customer.to_owned(),
+            source: arrival.source.to_owned(),
+            id: arrival.id.to_owned(),
+            event_type: arrival.event_type.to_owned(),
+            time: arrival.time,
+            reason,
+            properties,
+        });
+    }
+}

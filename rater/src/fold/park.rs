@@ -1,0 +1,186 @@
+//! Events that are kept: those that cannot be priced yet, and those from the future.
+
+use super::arrive::Arrival;
+use crate::ids::{Id, Key};
+use pricing::id::TenantId;
+use pricing::period::Period;
+use pricing::time::Instant;
+use std::collections::{BTreeMap, BTreeSet};
+use storage::output::EventPlace;
+
+/// An event with all that was sent.
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+pub(super) struct Stored {
+    pub(super) place: EventPlace,
+    pub(super) tenant: TenantId,
+    pub(super) customer: String,
+    pub(super) event_type: String,
+    pub(super) source: String,
+    pub(super) id: String,
+    pub(super) time: Instant,
+    pub(super) payload: u64,
+    pub(super) properties: Vec<(String, String)>,
+    /// It no longer holds bills back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) is_waived: bool,
+}
+
+/// Events that no record explains yet.
+#[derive(Default)]
+pub(super) struct Parked {
+    events: BTreeMap<EventPlace, Stored>,
+    /// By customer: when, and whether waived.
+    customers: BTreeMap<(TenantId, String), BTreeMap<(Instant, EventPlace), bool>>,
+    /// By tenant, the oldest first.
+    tenants: BTreeMap<TenantId, BTreeSet<(Instant, EventPlace)>>,
+    /// Those that a record may have explained.
+    pub(super) retry: BTreeSet<EventPlace>,
+}
+
+// === impl Stored ===
+
+impl Stored {
+    pub(super) fn new(arrival: &Arrival<'_, '_>) -> Self {
+        let properties = arrival.names.iter().zip(arrival.values);
+        Self {
+            place: arrival.place,
+            tenant: arrival.tenant.clone(),
+            customer: arrival.customer.to_owned(),
+            event_type: arrival.event_type.to_owned(),
+            source: arrival.source.to_owned(),
+            id: arrival.id.to_owned(),
+            time: arrival.time,
+            payload: arrival.payload,
+            properties: properties.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+            is_waived: false,
+        }
+    }
+
+    /// The names and the values of its properties.
+    pub(super) fn columns(&self) -> (Vec<&str>, Vec<&str>) {
+        self.properties.iter().map(|(name, value)| (name.as_str(), value.as_str())).unzip()
+    }
+
+    pub(super) fn hash(&self, key: &Key) -> Id {
+        key.prefix(self.tenant.as_str(), &self.customer, &self.source).id(&self.id)
+    }
+
+    /// The event as it arrived.
+    pub(super) fn arrival<'e, 'v>(&'e self, hash: Id, names: &'v [&'e str], values: &'v [&'e str]) -> Arrival<'e, 'v>
+    where
+        'e: 'v,
+    {
+        Arrival {
+            place: self.place,
+            tenant: &self.tenant,
+            customer: &self.customer,
+            event_type: &self.event_type,
+            source: &self.source,
+            id: &self.id,
+            time: self.time,
+            payload: self.payload,
+            hash,
+            names,
+            values,
+        }
+    }
+}
+
+// === impl Parked ===
+
+impl Parked {
+    pub(super) fn insert(&mut self, event: Stored) {
+        let at = (event.time, event.place);
+        let customer = (event.tenant.clone(), event.customer.clone());
+        self.customers.entry(customer).or_default().insert(at, event.is_waived);
+        self.tenants.entry(event.tenant.clone()).or_default().insert(at);
+        self.events.insert(event.place, event);
+    }
+
+    pub(super) fn remove(&mut self, place: EventPlace) -> Option<Stored> {
+        let event = self.events.remove(&place)?;
+        let at = (event.time, place);
+        let customer = (event.tenant.clone(), event.customer.clone());
+        if let Some(events) = self.customers.get_mut(&customer) {
+            events.remove(&at);
+            if events.is_empty() {
+                self.customers.remove(&customer);
+            }
+        }
+        if let Some(events) = self.tenants.get_mut(&event.tenant) {
+            events.remove(&at);
+            if events.is_empty() {
+                self.tenants.remove(&event.tenant);
+            }
+        }
+        self.retry.remove(&place);
+        Some(event)
+    }
+
+    pub(super) fn get(&self, place: EventPlace) -> Option<&Stored> {
+        self.events.get(&place)
+    }
+
+    /// In the order of the log.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Stored> {
+        self.events.values()
+    }
+
+    /// How many events of a tenant are parked.
+    pub(super) fn count(&self, tenant: &TenantId) -> u64 {
+        self.tenants.get(tenant).map_or(0, |events| u64::try_from(events.len()).unwrap_or(u64::MAX))
+    }
+
+    /// How many of a customer's events hold a period's bill back.
+    pub(super) fn holding(&self, tenant: &TenantId, customer: &str, period: Period) -> u64 {
+        if self.events.is_empty() {
+            return 0;
+        }
+        let Some(events) = self.customers.get(&(tenant.clone(), customer.to_owned())) else { return 0 };
+        let first = |time| (time, EventPlace { offset: storage::shard::Offset(0), index: 0 });
+        let inside = events.range(first(period.start)..first(period.end));
+        u64::try_from(inside.filter(|(_, is_waived)| !**is_waived).count()).unwrap_or(u64::MAX)
+    }
+
+    /// Looks again at a customer's events, at the next chance.
+    pub(super) fn retry_customer(&mut self, tenant: &TenantId, customer: &str) {
+        if let Some(events) = self.customers.get(&(tenant.clone(), customer.to_owned())) {
+            self.retry.extend(events.keys().map(|(_, place)| *place));
+        }
+    }
+
+    /// Looks again at a tenant's events, at the next chance.
+    pub(super) fn retry_tenant(&mut self, tenant: &TenantId) {
+        if let Some(events) = self.tenants.get(tenant) {
+            self.retry.extend(events.iter().map(|(_, place)| *place));
+        }
+    }
+
+    /// Lets go of bills; the times of the events that held some until now.
+    pub(super) fn waive(&mut self, tenant: &TenantId, customer: &str, from: Instant, until: Instant) -> Vec<Instant> {
+        let mut times = Vec::new();
+        let Some(events) = self.customers.get_mut(&(tenant.clone(), customer.to_owned())) else { return times };
+        for ((time, place), is_waived) in events {
+            if *time < from || *time >= until || *is_waived {
+                continue;
+            }
+            *is_waived = true;
+            times.push(*time);
+            if let Some(event) = self.events.get_mut(place) {
+                event.is_waived = true;
+            }
+        }
+        times
+    }
+
+    /// The tenants that have any.
+    pub(super) fn tenants(&self) -> Vec<TenantId> {
+        self.tenants.keys().cloned().collect()
+    }
+
+    /// A tenant's events with a time of `until` or before.
+    pub(super) fn older(&self, tenant: &TenantId, until: Instant) -> Vec<EventPlace> {
+        let Some(events) = self.tenants.get(tenant) else { return Vec::new() };
+        events.iter().take_while(|(time, _)| *time <= until).map(|(_, place)| *place).collect()
+    }
+}

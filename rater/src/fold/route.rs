@@ -1,0 +1,152 @@
+//! Which columns of an event each price reads: worked out once for a plan, event type and set of property names.
+//!
+//! Nothing here is state: all of it can be thrown away at any time.
+
+use super::catalog::{Plan, Priced};
+use pricing::curve::Curve;
+use pricing::group::Filter;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Beyond so many, everything is worked out anew.
+const ROUTES_MAX: usize = 65_536;
+
+/// What was worked out.
+#[derive(Default)]
+pub(super) struct Cache {
+    types: HashMap<Box<str>, u32>,
+    shapes: HashMap<Box<[u8]>, u32>,
+    found: HashMap<(u32, u32, u32), u32>,
+    routes: Vec<Box<[Routed]>>,
+    latest: Option<((u32, u32, u32), u32)>,
+    key: Vec<u8>,
+}
+
+/// What tells routes of one plan apart, good until the record ends.
+#[derive(Clone, Copy)]
+pub(super) struct Kind {
+    event_type: u32,
+    shape: u32,
+}
+
+/// A price that reads the type.
+pub(super) struct Routed {
+    /// Which of the plan's prices.
+    pub(super) price: usize,
+    /// The column of the value.
+    pub(super) value: Option<usize>,
+    pub(super) is_weighted: bool,
+    filter: Columns,
+}
+
+/// A filter over columns.
+pub(super) struct Columns(Box<[(Option<usize>, Vec<Arc<str>>)]>);
+
+// === impl Cache ===
+
+impl Cache {
+    /// Makes room before a record, so that what it resolves stays good until its end.
+    pub(super) fn begin(&mut self) {
+        if self.routes.len() + self.shapes.len() + self.types.len() > ROUTES_MAX {
+            *self = Self::default();
+        }
+    }
+
+    /// Resolves a type and a shape.
+    pub(super) fn kind(&mut self, event_type: &str, names: &[&str]) -> Kind {
+        Kind { event_type: self.event_type(event_type), shape: self.shape(names) }
+    }
+
+    fn event_type(&mut self, event_type: &str) -> u32 {
+        if let Some(known) = self.types.get(event_type) {
+            return *known;
+        }
+        let number = u32::try_from(self.types.len()).unwrap_or(u32::MAX);
+        self.types.insert(Box::from(event_type), number);
+        number
+    }
+
+    fn shape(&mut self, names: &[&str]) -> u32 {
+        self.key.clear();
+        for name in names {
+            self.key.extend_from_slice(&name.len().to_le_bytes());
+            self.key.extend_from_slice(name.as_bytes());
+        }
+        if let Some(known) = self.shapes.get(&*self.key) {
+            return *known;
+        }
+        let number = u32::try_from(self.shapes.len()).unwrap_or(u32::MAX);
+        self.shapes.insert(Box::from(&*self.key), number);
+        number
+    }
+
+    /// The plan's prices that read events of this kind.
+    #[inline]
+    pub(super) fn route(&mut self, plan: &Plan, kind: Kind, event_type: &str, names: &[&str]) -> &[Routed] {
+        let key = (plan.number, kind.event_type, kind.shape);
+        let at = match self.latest {
+            Some((latest, at)) if latest == key => at,
+            _ => {
+                let at = self.find(key, plan, event_type, names);
+                self.latest = Some((key, at));
+                at
+            }
+        };
+        usize::try_from(at).ok().and_then(|at| self.routes.get(at)).map_or(&[], |route| route)
+    }
+
+    fn find(&mut self, key: (u32, u32, u32), plan: &Plan, event_type: &str, names: &[&str]) -> u32 {
+        if let Some(at) = self.found.get(&key) {
+            return *at;
+        }
+        let reads = plan.prices.iter().enumerate().filter(|(_, priced)| &*priced.meter.event == event_type);
+        let route = reads.map(|(price, priced)| Routed::new(price, priced, names)).collect();
+        let at = u32::try_from(self.routes.len()).unwrap_or(u32::MAX);
+        self.routes.push(route);
+        self.found.insert(key, at);
+        at
+    }
+}
+
+// === impl Routed ===
+
+impl Routed {
+    fn new(price: usize, priced: &Priced, names: &[&str]) -> Self {
+        let value = priced.meter.value.as_ref().and_then(|value| column(names, value));
+        Self { price, value, is_weighted: priced.is_weighted, filter: Columns::new(&priced.meter.filter, names) }
+    }
+
+    #[inline]
+    pub(super) fn admits(&self, values: &[&str]) -> bool {
+        self.filter.admits(values)
+    }
+}
+
+// === impl Columns ===
+
+impl Columns {
+    fn new(filter: &Filter, names: &[&str]) -> Self {
+        Self(filter.0.iter().map(|(name, values)| (column(names, name), values.clone())).collect())
+    }
+
+    #[inline]
+    fn admits(&self, values: &[&str]) -> bool {
+        self.0.iter().all(|(column, allowed)| {
+            column.and_then(|column| values.get(column)).is_some_and(|found| allowed.iter().any(|value| **value == **found))
+        })
+    }
+}
+
+fn column(names: &[&str], name: &str) -> Option<usize> {
+    names.iter().position(|known| *known == name)
+}
+
+// === impl Priced ===
+
+impl Priced {
+    /// True where the curve in force is a table, whose rows are summed each for itself.
+    #[inline]
+    pub(super) fn is_table(&self, replacement: Option<&Curve>) -> bool {
+        matches!(replacement.unwrap_or(&self.price.curve), Curve::Dimensional { .. })
+    }
+}
