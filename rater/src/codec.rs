@@ -1,4 +1,4 @@
-//! How state is written: little-endian numbers and length-prefixed text, in frames, so that a snapshot streams.
+//! How state is written: little-endian numbers and length-prefixed parts, in frames, so that a snapshot streams.
 
 use bytes::Bytes;
 
@@ -45,7 +45,7 @@ macro_rules! numbers {
         )*}
     };
 }
-numbers!(u8: u8, u32: u32, u64: u64, i64: i64, i128: i128);
+numbers!(u32: u32, u64: u64, i64: i64);
 
 impl Writer {
     pub(crate) fn len(&self) -> usize {
@@ -56,18 +56,9 @@ impl Writer {
         self.u64(u64::try_from(count).unwrap_or(u64::MAX));
     }
 
-    pub(crate) fn text(&mut self, text: &str) {
-        self.count(text.len());
-        self.bytes.extend_from_slice(text.as_bytes());
-    }
-
     pub(crate) fn blob(&mut self, blob: &[u8]) {
         self.count(blob.len());
         self.bytes.extend_from_slice(blob);
-    }
-
-    pub(crate) fn bool(&mut self, value: bool) {
-        self.u8(u8::from(value));
     }
 
     /// All bytes as one frame of `kind`; the writer is empty again.
@@ -111,18 +102,6 @@ impl<'a> Reader<'a> {
         let count = self.count()?;
         self.take(count)
     }
-
-    pub(crate) fn text(&mut self) -> Result<&'a str, Malformed> {
-        std::str::from_utf8(self.blob()?).map_err(|_| Malformed("text that is not UTF-8"))
-    }
-
-    pub(crate) fn bool(&mut self) -> Result<bool, Malformed> {
-        match self.u8()? {
-            0 => Ok(false),
-            1 => Ok(true),
-            _ => Err(Malformed("a truth value that is neither")),
-        }
-    }
 }
 
 // === impl Frames ===
@@ -142,7 +121,7 @@ where
             return if self.buffer.is_empty() { Ok(None) } else { Err(Malformed("half a frame").into()) };
         }
         let mut head = Reader::new(&self.buffer);
-        let kind = head.u8()?;
+        let [kind] = head.array()?;
         let length = usize::try_from(head.u64()?).map_err(|_| Malformed("a frame beyond all memory"))?;
         if !self.fill(FRAME_HEAD.saturating_add(length))? {
             return Err(Malformed("half a frame").into());

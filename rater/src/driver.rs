@@ -1,15 +1,33 @@
 //! The driver: reads each shard, folds it, and brings what comes out to the charges store.
+//!
+//! ```text
+//! log ──read──▶ shard task: fold ──outputs, at most `unsent_bytes_max`──▶ writer task ──insert, one at a time──▶ charges
+//!                    │ every so often, at a record boundary
+//!                    ▼
+//!               snapshot: pending ── the store has confirmed the boundary ──▶ good
+//! ```
+//!
+//! A shard that cannot go on says so once, loudly, and stands; the others go on. It looks for a `Skip` record further on
+//! in the log, now and as records come.
+
+mod load;
+mod shard;
+#[cfg(test)]
+mod tests;
+mod writer;
 
 use crate::fold;
 use crate::ids::Key;
 use pricing::time::Instant;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use storage::charges::Charges;
 use storage::log::Log;
 use storage::output::Counters;
 use storage::shard::{Offset, Shard};
 use storage::snapshots::Snapshots;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
 
 /// What can be set.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,12 +56,15 @@ pub struct Options {
 #[derive(Debug)]
 pub struct Driver {
     status: Status,
+    stop: watch::Sender<bool>,
+    tasks: Vec<JoinHandle<()>>,
 }
 
 /// Shows how the shards are.
 #[derive(Clone, Debug)]
 pub struct Status {
-    shards: Arc<std::sync::Mutex<Vec<ShardStatus>>>,
+    shards: Arc<Mutex<Vec<ShardStatus>>>,
+    changed: Arc<watch::Sender<u64>>,
 }
 
 /// How one shard is.
@@ -75,20 +96,26 @@ pub struct ShardStatus {
     pub halted: Option<String>,
 }
 
-/// Why no rater started.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum StartError {
-    /// The log cannot be read.
-    #[error(transparent)]
-    Log(#[from] storage::log::Error),
+/// What all tasks share.
+#[derive(Clone)]
+struct Shared {
+    log: Arc<dyn Log>,
+    snapshots: Arc<dyn Snapshots>,
+    charges: Arc<dyn Charges>,
+    options: Arc<Options>,
+    status: Status,
+    stop: watch::Receiver<bool>,
 }
+
+/// The pause before something is tried again.
+struct Backoff(Duration);
 
 impl Default for Options {
     fn default() -> Self {
         Self {
             read_bytes_max: 4 << 20,
-            insert_rows_max: 500_000,
-            insert_wait: Duration::from_millis(50),
+            insert_rows_max: 200_000,
+            insert_wait: Duration::from_millis(20),
             unsent_bytes_max: 256 << 20,
             snapshot_records: 1_000_000,
             snapshot_bytes: 4 << 30,
@@ -101,7 +128,7 @@ impl Default for Options {
 
 impl Driver {
     /// Starts a task for each of `shards`, and one that inserts. Every shard loads its newest good snapshot and goes on
-    /// from there. Must be called inside a tokio runtime.
+    /// from there. Must be called inside a tokio runtime, after [`open`].
     pub fn start(
         log: Arc<dyn Log>,
         snapshots: Arc<dyn Snapshots>,
@@ -109,8 +136,25 @@ impl Driver {
         shards: impl IntoIterator<Item = Shard>,
         options: Options,
     ) -> Self {
-        let _ = (log, snapshots, charges, shards.into_iter().count(), options);
-        Self { status: Status { shards: Arc::default() } }
+        let shards: Vec<Shard> = shards.into_iter().collect();
+        let status = Status {
+            shards: Arc::new(Mutex::new(shards.iter().map(|shard| ShardStatus::new(*shard)).collect())),
+            changed: Arc::new(watch::Sender::new(0)),
+        };
+        let (stop, stopped) = watch::channel(false);
+        let options = Arc::new(options);
+        let shared = Shared { log, snapshots, charges, options, status: status.clone(), stop: stopped };
+        let (outputs, queue) = mpsc::unbounded_channel();
+        let mut stored = Vec::new();
+        let mut tasks = Vec::new();
+        for (index, shard) in shards.into_iter().enumerate() {
+            let (confirm, progress) = watch::channel(writer::Progress::default());
+            stored.push((shard, confirm));
+            let task = shard::Task::new(shared.clone(), index, shard, outputs.clone(), progress);
+            tasks.push(tokio::spawn(task.run()));
+        }
+        tasks.push(tokio::spawn(writer::Task::new(shared, queue, stored).run()));
+        Self { status, stop, tasks }
     }
 
     /// Shows how the shards are, as long as anyone holds it.
@@ -119,13 +163,101 @@ impl Driver {
     }
 
     /// Stops reading, finishes the insert that is under way, writes a snapshot of every shard, and ends.
-    pub async fn stop(self) {}
+    pub async fn stop(self) {
+        self.stop.send_replace(true);
+        for task in self.tasks {
+            if let Err(error) = task.await {
+                tracing::error!(%error, "a part of the rater failed; it starts again from its snapshot");
+            }
+        }
+    }
 }
+
+// === impl Status ===
 
 impl Status {
     /// How every shard is now, in the order in which they were given.
     pub fn shards(&self) -> Vec<ShardStatus> {
         self.shards.lock().map(|shards| shards.clone()).unwrap_or_default()
+    }
+
+    /// Waits until all shards are as wanted.
+    pub async fn until(&self, wanted: impl Fn(&[ShardStatus]) -> bool) {
+        let mut changed = self.changed.subscribe();
+        while !wanted(&self.shards()) {
+            // The sender lives as long as `self`.
+            let _ = changed.changed().await;
+        }
+    }
+
+    fn update(&self, index: usize, change: impl FnOnce(&mut ShardStatus)) {
+        if let Ok(mut shards) = self.shards.lock()
+            && let Some(status) = shards.get_mut(index)
+        {
+            change(status);
+        }
+        self.changed.send_modify(|version| *version = version.wrapping_add(1));
+    }
+}
+
+impl ShardStatus {
+    fn new(shard: Shard) -> Self {
+        Self {
+            shard,
+            next: Offset(0),
+            stored: Offset(0),
+            end: Offset(0),
+            log_time: Instant::MIN,
+            counters: Counters::default(),
+            ids: 0,
+            ids_bytes: 0,
+            unsent_bytes: 0,
+            snapshot: None,
+            close_due: false,
+            halted: None,
+        }
+    }
+
+    /// Records that are not folded yet.
+    pub fn lag(&self) -> u64 {
+        self.end.0.saturating_sub(self.next.0)
+    }
+}
+
+// === impl Shared ===
+
+impl Shared {
+    fn is_stopped(&self) -> bool {
+        *self.stop.borrow()
+    }
+
+    /// Waits a little, or until the driver stops: then false.
+    async fn pause(&mut self, backoff: &mut Backoff) -> bool {
+        let pause = backoff.next();
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            _ = self.stop.wait_for(|stop| *stop) => {}
+        }
+        !self.is_stopped()
+    }
+}
+
+// === impl Backoff ===
+
+impl Backoff {
+    fn new() -> Self {
+        Self(Duration::from_millis(10))
+    }
+
+    /// True until the first pause.
+    fn is_fresh(&self) -> bool {
+        self.0 == Self::new().0
+    }
+
+    fn next(&mut self) -> Duration {
+        let pause = self.0;
+        self.0 = (pause * 2).min(Duration::from_secs(5));
+        pause
     }
 }
 

@@ -21,17 +21,17 @@
 //! [`OutcomeKind::Unparked`]: storage::output::OutcomeKind::Unparked
 
 // Reading order: what is sold and to whom, what comes in, what it costs, what time does, and the state as bytes.
+mod arrive;
 mod catalog;
+mod charge;
+mod close;
 mod customer;
 mod declare;
-mod route;
-mod arrive;
-mod charge;
-mod period;
+mod emit;
 mod level;
 mod park;
-mod close;
-mod emit;
+mod period;
+mod route;
 mod snapshot;
 #[cfg(test)]
 mod tests;

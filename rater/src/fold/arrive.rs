@@ -79,8 +79,11 @@ impl Fold {
         let hashes = self.hashes(offset, events, &arrivals)?;
         self.ids.read_ahead(&hashes);
         self.cache.begin();
-        let accounts: Vec<Account> =
-            tenants.iter().zip(&events.accounts).map(|(tenant, (_, customer))| self.account(tenant, customer)).collect();
+        let accounts: Vec<Account> = tenants
+            .iter()
+            .zip(&events.accounts)
+            .map(|(tenant, (_, customer))| self.account(tenant, customer))
+            .collect();
         let mut kinds: HashMap<(u32, u32), Kind> = HashMap::new();
         let mut latest: Option<((u32, u32), Kind)> = None;
         let mut sources: Vec<Option<u32>> = vec![None; events.sources.len()];

@@ -100,11 +100,8 @@ fn apply(
         let owner = Owner { tenant: &tenant.name, customer: id, subscription: &sub.declared.id };
         // A level change may have begun other periods' states since the hit was found.
         let is_there = sub.periods.get(hit.period).is_some_and(|state| state.period.start == hit.start);
-        let period = if is_there {
-            hit.period
-        } else {
-            sub.periods.partition_point(|state| state.period.start < hit.start)
-        };
+        let period =
+            if is_there { hit.period } else { sub.periods.partition_point(|state| state.period.start < hit.start) };
         let Some(state) = sub.periods.get_mut(period) else { continue };
         let step = |meter: &mut pricing::meter::State| {
             if let Some(change) = hit.change {
@@ -155,7 +152,8 @@ fn uncharged(arrival: &Arrival<'_, '_>, tenant: &Tenant, customer: &mut Customer
     }
     if !found.is_billed {
         return Verdict::NotBackfilled(
-            "the time lies before the subscription's first billed period; `backfill: true` bills earlier ones".to_owned(),
+            "the time lies before the subscription's first billed period; `backfill: true` bills earlier ones"
+                .to_owned(),
         );
     }
     let mut unpriced = None;

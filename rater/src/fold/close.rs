@@ -283,4 +283,3 @@ fn put_out(
         entries,
     });
 }
-

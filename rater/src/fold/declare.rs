@@ -51,9 +51,7 @@ impl Fold {
         let index = self.tenant_index(name.as_str());
         let fresh = Tenant::new(name.clone(), self.gate);
         let tenant = index.and_then(|at| self.tenants.get(at)).unwrap_or(&fresh);
-        if let Version::Known =
-            check_version(&what, &tenant.versions, record.version, hash).map_err(contradiction)?
-        {
+        if let Version::Known = check_version(&what, &tenant.versions, record.version, hash).map_err(contradiction)? {
             return Ok(());
         }
         let plans = tenant.compile(&record, number).map_err(contradiction)?;

@@ -92,7 +92,8 @@ impl Customer {
         let (Period { start, end }, unit) = (state.period, unit(&change.meter, state.share()));
         let empty = Levels::default();
         let levels = self.levels(&change.meter, &change.filter, &change.group).unwrap_or(&empty);
-        let quantity = levels.weighted_with(moment, change.level, start, end, unit).map_err(|error| error.to_string())?;
+        let quantity =
+            levels.weighted_with(moment, change.level, start, end, unit).map_err(|error| error.to_string())?;
         state.charge(price, group, quantity, |_| None).map(drop).map_err(|error| error.to_string())
     }
 
@@ -116,9 +117,7 @@ impl Customer {
             return Vec::new();
         }
         let periods = sub.declared.periods_from(from).map(|(period, _, share)| (period, share));
-        periods
-            .take_while(|(period, _)| period.end <= sub.closed_to && to.is_none_or(|to| period.start < to))
-            .collect()
+        periods.take_while(|(period, _)| period.end <= sub.closed_to && to.is_none_or(|to| period.start < to)).collect()
     }
 
     fn touch_period(
@@ -133,8 +132,7 @@ impl Customer {
         let empty = Levels::default();
         let found = self.levels(&change.meter, &change.filter, &change.group).unwrap_or(&empty);
         let unit = unit(&change.meter, share);
-        let quantity =
-            found.weighted_with(moment, change.level, period.start, period.end, unit).map_err(text)?;
+        let quantity = found.weighted_with(moment, change.level, period.start, period.end, unit).map_err(text)?;
         let Some(sub_state) = self.subscriptions.get_mut(sub) else { return Ok(()) };
         let bound = sub_state.term_index(period.start).and_then(|term| sub_state.bounds.get(term)).cloned();
         let Some(bound) = bound else { return Ok(()) };
@@ -153,7 +151,14 @@ impl Customer {
     }
 
     /// Settles every level of a period at its close.
-    pub(super) fn settle_levels(&mut self, sub: usize, period: Period, share: Share, owner: Owner<'_>, emit: &mut Emit) {
+    pub(super) fn settle_levels(
+        &mut self,
+        sub: usize,
+        period: Period,
+        share: Share,
+        owner: Owner<'_>,
+        emit: &mut Emit,
+    ) {
         if self.levels.is_empty() {
             return;
         }

@@ -211,7 +211,11 @@ impl State {
         step(&mut state.meter);
         let change = state.meter.quantity().sub(before).unwrap_or_default();
         *quantity = quantity.add(change).unwrap_or(*quantity);
-        if priced.price.per_group { state.state.apply(charge) } else { whole.apply(charge) }
+        if priced.price.per_group {
+            state.state.apply(charge)
+        } else {
+            whole.apply(charge)
+        }
         let series = emit.series(&mut state.series, || Series {
             tenant: owner.tenant.clone(),
             customer: owner.customer.clone(),
@@ -243,7 +247,8 @@ impl State {
         for (at, priced) in bound.plan.prices.iter().enumerate() {
             let Some(limits) = self.limits.get(at).copied() else { continue };
             let terms = Terms::with(&priced.price, bound.replacement(at), limits);
-            let count = if priced.price.per_group { self.group_count(at) } else { usize::from(self.group_count(at) > 0) };
+            let count =
+                if priced.price.per_group { self.group_count(at) } else { usize::from(self.group_count(at) > 0) };
             for group in 0..count {
                 let Some(slot) = self.prices.get(at).and_then(Option::as_ref) else { continue };
                 let Some(state) = slot.groups.get(group) else { continue };

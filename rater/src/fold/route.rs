@@ -132,7 +132,9 @@ impl Columns {
     #[inline]
     fn admits(&self, values: &[&str]) -> bool {
         self.0.iter().all(|(column, allowed)| {
-            column.and_then(|column| values.get(column)).is_some_and(|found| allowed.iter().any(|value| **value == **found))
+            column
+                .and_then(|column| values.get(column))
+                .is_some_and(|found| allowed.iter().any(|value| **value == **found))
         })
     }
 }

@@ -3,7 +3,7 @@
 use super::catalog::{Gate, Plan, Tenant};
 use super::customer::Customer;
 use super::emit::Emit;
-use super::park::{Parked, Stored};
+use super::park::Stored;
 use super::{Fold, Options, RestoreError, StateHash};
 use crate::codec::{Frames, Malformed, Reader, Writer};
 use crate::ids::{Day, Index, Key};
@@ -311,7 +311,7 @@ fn read_head(from: &mut Reader<'_>, options: Options) -> Result<Fold, RestoreErr
     (fold.next, fold.record, fold.log_time, fold.today) = (next, record, log_time, Day::of(log_time));
     (fold.barrier, fold.counters, fold.gate) = (barrier, counters, gate);
     fold.emit = Emit::new(shard, next);
-    fold.parked = Parked { retry: retry.into_iter().collect(), ..Parked::default() };
+    fold.parked.retry.extend(retry);
     fold.ids.read_days(from, fold.today)?;
     Ok(fold)
 }
