@@ -1,5 +1,7 @@
 //! Catalog files: the examples of the design as written, what mistakes read like, and putting files in force.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // helpers of tests
+
 use pricing::catalog::entity::CreditKind;
 use pricing::catalog::settings::{Issue, Settings};
 use pricing::catalog::{Action, Catalog, Change, Entity, File, Kind, Options};

@@ -1,6 +1,8 @@
 //! Periods against an oracle that knows no calendar arithmetic: it walks minute by minute (hours) or day by day, asks the
 //! clock of the zone what it shows, and begins a period where it shows the right thing for the first time.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // helpers of tests
+
 use jiff::civil::Date;
 use pricing::period::{Anchor, Every, Grid, Period, Share, Zone};
 use pricing::time::Instant;

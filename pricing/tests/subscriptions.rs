@@ -1,5 +1,7 @@
 //! A subscription's timeline: how it begins, how it changes, and the periods that come of it.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // helpers of tests
+
 use pricing::curve::{Curve, Each};
 use pricing::group::Filter;
 use pricing::id::{CustomerId, PlanId, PriceId, SubscriptionId};

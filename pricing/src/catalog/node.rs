@@ -60,6 +60,8 @@ pub(super) fn parse(text: &str) -> Result<Node, Errors> {
         let (found, allowed) = (text.len(), BYTES_MAX);
         return Err(Errors::one(0, 0, format!("the file has {found} bytes; at most {allowed} are read: split it")));
     }
+    // Some editors begin a file with a byte order mark.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut reader = Reader { parser: Parser::new_from_str(text), nodes: 0 };
     reader.document()
 }

@@ -54,7 +54,7 @@ pub(super) fn settings(root: &Fields<'_>) -> SomeSettings {
     {
         some.past = span(&fields, "past");
         some.future = span(&fields, "future");
-        some.events_per_second = fields.number("events_per_second");
+        some.events_per_second = fields.whole("events_per_second");
     }
     let keys = ["grace", "review", "issue", "hold_above", "rounding", "zero"];
     if let Some(billing) = root.get("billing")

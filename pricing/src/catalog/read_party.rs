@@ -28,7 +28,7 @@ pub(super) fn seller(value: &Value<'_>) -> Option<Seller> {
         vat_id: fields.text("vat_id"),
         prefix: prefix("prefix"),
         credit_prefix: prefix("credit_prefix"),
-        terms_days: fields.number("terms_days"),
+        terms_days: fields.whole("terms_days"),
         iban: fields.text("iban"),
         currency: fields.parse("currency"),
     })

@@ -114,6 +114,18 @@ impl<'a> Fields<'a> {
         self.get(key)?.number()
     }
 
+    /// A whole number, not below zero.
+    pub(super) fn whole<T: FromStr>(&self, key: &str) -> Option<T> {
+        let value = self.get(key)?;
+        let text = value.text()?;
+        let whole = plain_digits(text).parse().ok();
+        if whole.is_none() {
+            let found: String = text.chars().take(64).collect();
+            value.refuse(format!("found '{found}'; write a whole number from 0 on, such as 14"));
+        }
+        whole
+    }
+
     pub(super) fn word<T: Copy>(&self, key: &str, words: &[(&str, T)]) -> Option<T> {
         self.get(key)?.word(words)
     }
