@@ -4,4 +4,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc)] // a suite fails by panicking
 
 // In the order in which data flows.
+pub mod books;
 pub mod log;
+pub mod snapshots;

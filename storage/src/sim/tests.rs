@@ -71,3 +71,12 @@ async fn the_log_passes_the_suite() {
     let fresh = async || World::new(ShardCount::new(2).unwrap()).log as Arc<dyn Log>;
     crate::conformance::log::suite(fresh, async |log| log).await;
 }
+
+#[tokio::test]
+async fn the_others_pass_their_suites() {
+    let world = World::new(ShardCount::new(2).unwrap());
+    let books = async || Arc::clone(&world.books) as Arc<dyn crate::books::Books>;
+    crate::conformance::books::suite(books).await;
+    let snapshots = async || Arc::clone(&world.snapshots) as Arc<dyn crate::snapshots::Snapshots>;
+    crate::conformance::snapshots::suite(snapshots).await;
+}
