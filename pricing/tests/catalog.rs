@@ -328,6 +328,11 @@ fn a_changed_plan_is_a_new_version_for_new_subscriptions() {
     let later =
         apply(&moved.catalog, &changed.replace("anchor: 15", "anchor: 15, where: {a: b}"), "2026-02-03").catalog;
     assert_eq!(subscription(&later, "s-1").terms.last().unwrap().plan.version, 2);
+    // One that is over has nowhere to move to, and does not keep the others.
+    let ending = changed.replace("anchor: 15", "anchor: 15, until: 2026-02-05");
+    let ending = apply(&change.catalog, &ending, "2026-02-02").catalog;
+    let over = changed.replace("anchor: 15", "anchor: 15, until: 2026-02-05");
+    assert!(apply_with(&ending, &over, &migrate, "2026-03-01").unwrap().is_empty());
     let wrong = Options { migrate: vec![PlanId::new("pay").unwrap()], ..Options::default() };
     let found = apply_with(&base, FIRST, &wrong, "2026-02-02").unwrap_err();
     assert_eq!(found, "there is no plan 'pay' to migrate; did you mean 'payg'?");

@@ -125,7 +125,8 @@ impl Planner<'_> {
             blame.note(self.notes, "plan", format!("there is no plan '{id}'{}", near(id.as_str(), ids)));
             return None;
         };
-        if !self.migrate.contains(&declared.plan)
+        let over = current.is_some_and(|current| current.timeline.until().is_some_and(|until| until <= self.log_time));
+        if (over || !self.migrate.contains(&declared.plan))
             && let Some(kept) = current.and_then(|current| self.kept(current, plan))
         {
             return plan.version(kept.version);
