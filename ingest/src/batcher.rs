@@ -48,7 +48,9 @@ pub(crate) enum Failure {
 }
 
 /// Room in the queue, given back when the events are in the log.
-pub(crate) struct Room(OwnedSemaphorePermit);
+pub(crate) struct Room {
+    _permit: OwnedSemaphorePermit,
+}
 
 /// One request's wait.
 pub(crate) struct Ticket {
@@ -130,7 +132,7 @@ impl Batcher {
         // One request may be larger than the whole queue: it then gets through alone.
         let permits = u32::try_from(bytes.div_ceil(PERMIT_BYTES)).unwrap_or(u32::MAX).clamp(1, self.permits_max);
         let acquired = tokio::time::timeout(self.queue_wait, self.room.clone().acquire_many_owned(permits)).await;
-        acquired.ok().and_then(Result::ok).map(Room)
+        acquired.ok().and_then(Result::ok).map(|permit| Room { _permit: permit })
     }
 
     /// Hands a request's events to their shards; the ticket resolves when all are durable.

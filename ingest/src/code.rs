@@ -24,7 +24,7 @@ macro_rules! codes {
             /// What happened, in one sentence.
             pub const fn summary(self) -> &'static str {
                 match self {
-                    $(Self::$name => concat!($($doc),+),)*
+                    $(Self::$name => concat!($($doc),+).trim_ascii(),)*
                 }
             }
         }
@@ -125,5 +125,25 @@ codes! {
 impl fmt::Display for Code {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.pad(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_lists_every_code_as_it_is() {
+        let page = include_str!("../../docs/errors.md");
+        let (_, page) = page.split_once("<!-- ingest").unwrap();
+        let (page, _) = page.split_once("<!-- /ingest -->").unwrap();
+        let rows = page.lines().filter_map(|line| line.strip_prefix("| `")).map(|row| {
+            let cells: Vec<&str> = row.split(" | ").collect();
+            let [code, happened, to_do] = cells[..] else { panic!("not three cells: {row}") };
+            assert!(to_do.len() > 12, "{code} does not say what to do");
+            (code.trim_end_matches('`'), happened)
+        });
+        let wanted: Vec<_> = Code::ALL.iter().map(|code| (code.as_str(), code.summary())).collect();
+        assert_eq!(rows.collect::<Vec<_>>(), wanted);
     }
 }

@@ -225,7 +225,8 @@ impl Core {
         sequence: u64,
         per_second: u64,
     ) -> Result<Submitted, Problem> {
-        self.buckets.take(tenant, intake.count(), per_second).map_err(|retry_after| {
+        let now = tokio::time::Instant::now();
+        self.buckets.take(tenant, intake.count(), per_second, now).map_err(|retry_after| {
             let message = format!(
                 "tenant {tenant} sends more than {per_second} events a second; send these again in {retry_after:?}, or \
                  raise the limit 'events_per_second'"
