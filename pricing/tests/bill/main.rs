@@ -1,0 +1,9 @@
+//! Bills: chains of them over catalogs written as files, single rules with their sums worked out by hand, and whole
+//! chains against an oracle on rationals.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod cases;
+mod documents;
+mod money;
+mod oracle;
+mod world;
