@@ -22,7 +22,8 @@ const PER_UNIT: &str = "prices: [{id: u, meter: m, per_unit: {each: 0.01}}]";
 
 #[test]
 fn an_advance_fee_opens_short_and_then_stands_on_the_bill_before_its_period() {
-    let mut world = world(&format!("fees: [{{id: base, amount: 31.00, when: advance}}], {PER_UNIT}"), "from: 2026-01-15");
+    let mut world =
+        world(&format!("fees: [{{id: base, amount: 31.00, when: advance}}], {PER_UNIT}"), "from: 2026-01-15");
     world.used("2026-01-20", "u", "250");
     let opening = world.bill("2026-01-15");
     assert_eq!((opening.period.start, opening.period.end), (at("2026-01-15"), at("2026-01-15")));
@@ -125,7 +126,10 @@ fn a_trial_shows_usage_and_takes_all_of_it_off() {
     );
     world.bill("2026-03-01");
     // Half of the month: 2.5 fee, 4.5 minimum, 10 % off; 50 committed, of which 12.6 + 6.3 is spent.
-    assert_eq!(world.lines()[1..3], ["fee | end, 2026-02-15 to 2026-02-28 | 2.5 | 2.50", "minimum | u: up to the minimum of 4.5 | 4.5 | 4.50"]);
+    assert_eq!(
+        world.lines()[1..3],
+        ["fee | end, 2026-02-15 to 2026-02-28 | 2.5 | 2.50", "minimum | u: up to the minimum of 4.5 | 4.5 | 4.50"]
+    );
     assert_eq!(
         world.lines().last().unwrap(),
         "commitment | up to the minimum spend of 50, 2026-02-15 to 2026-02-28 | 31.1 | 31.10"
@@ -150,7 +154,9 @@ fn periods_anchored_on_the_31st_in_berlin_end_on_last_days_at_local_midnight() {
 #[test]
 fn a_yearly_commitment_is_trued_up_once_and_again_when_late_usage_comes() {
     let mut world = world(
-        &format!("commitment: {{amount: 1200.00, every: year}}, fees: [{{id: base, amount: 20, when: advance}}], {PER_UNIT}"),
+        &format!(
+            "commitment: {{amount: 1200.00, every: year}}, fees: [{{id: base, amount: 20, when: advance}}], {PER_UNIT}"
+        ),
         "from: 2026-01-01",
     );
     for month in 1..=12 {
@@ -162,7 +168,10 @@ fn a_yearly_commitment_is_trued_up_once_and_again_when_late_usage_comes() {
     world.bill("2027-01-01");
     // 12 × (60 + 20) = 960: the fee of January 2027 stands on this bill, but is not spent in 2026.
     let lines = world.lines();
-    assert_eq!(lines.last().unwrap(), "commitment | up to the minimum spend of 1200, 2026-01-01 to 2026-12-31 | 240 | 240.00");
+    assert_eq!(
+        lines.last().unwrap(),
+        "commitment | up to the minimum spend of 1200, 2026-01-01 to 2026-12-31 | 240 | 240.00"
+    );
     assert_eq!(lines.len(), 3);
     world.used("2026-12-31", "u", "10000");
     world.bill("2027-02-01");

@@ -35,11 +35,21 @@ fn a_year_of_bills_of_two_fifths_of_a_cent_pays_each_whole_cent_when_it_is_full(
 
 #[test]
 fn lines_are_apportioned_by_largest_remainder_the_earlier_first() {
-    let mut world = world("USD", UNTAXED, "fees: [{id: a, amount: 0.333, when: arrears}, {id: b, amount: 0.333, when: arrears}, {id: c, amount: 0.334, when: arrears}],", "1");
+    let mut world = world(
+        "USD",
+        UNTAXED,
+        "fees: [{id: a, amount: 0.333, when: arrears}, {id: b, amount: 0.333, when: arrears}, {id: c, amount: 0.334, when: arrears}],",
+        "1",
+    );
     let bill = world.bill("2026-02-01");
     let printed: Vec<i64> = bill.lines.iter().map(|line| line.amount.0).collect();
     assert_eq!(printed, [33, 33, 34]);
-    let mut world = self::world("USD", UNTAXED, "fees: [{id: a, amount: 0.335, when: arrears}, {id: b, amount: 0.335, when: arrears}, {id: c, amount: 0.33, when: arrears}],", "1");
+    let mut world = self::world(
+        "USD",
+        UNTAXED,
+        "fees: [{id: a, amount: 0.335, when: arrears}, {id: b, amount: 0.335, when: arrears}, {id: c, amount: 0.33, when: arrears}],",
+        "1",
+    );
     let printed: Vec<i64> = world.bill("2026-02-01").lines.iter().map(|line| line.amount.0).collect();
     assert_eq!(printed, [34, 33, 33]);
 }
@@ -129,7 +139,10 @@ fn credits_go_in_the_order_of_their_end_promotional_before_tax_and_prepaid_after
     world.used("2026-01-10", "u", "1000");
     world.used("2026-02-10", "u", "6000");
     world.bill("2026-02-01");
-    assert_eq!(world.lines(), ["usage | u | 10 | 10.00", "credit | credit soon | -3 | -3.00", "credit | credit later | -7 | -7.00"]);
+    assert_eq!(
+        world.lines(),
+        ["usage | u | 10 | 10.00", "credit | credit soon | -3 | -3.00", "credit | credit later | -7 | -7.00"]
+    );
     assert_eq!(world.bills[0].due.0, 0);
     let bill = world.bill("2026-03-01");
     // 60 − 43 = 17, with tax 20.23, 10 of it paid.

@@ -198,7 +198,11 @@ fn check(bill: &Bill) {
         if let (Some(quantity), Some(each)) = (line.quantity, line.each) {
             let (per, one) = (line.per.unwrap_or(Quantity::ONE), Quantity::ONE.raw());
             let product = each.scale_by(quantity.raw(), one).unwrap();
-            assert_eq!(product.scale_by(one, per.raw()).unwrap(), line.amount_exact, "the arithmetic is shown: {line:?}");
+            assert_eq!(
+                product.scale_by(one, per.raw()).unwrap(),
+                line.amount_exact,
+                "the arithmetic is shown: {line:?}"
+            );
         }
     }
     let taxed: i64 = bill.taxes.iter().map(|tax| tax.amount.0).sum();
