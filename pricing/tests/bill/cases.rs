@@ -189,12 +189,12 @@ fn a_yearly_fee_in_advance_is_billed_once_and_its_unused_part_credited() {
     );
     world.bill("2026-03-01");
     let fees: Vec<i64> = world.bills.iter().map(|bill| bill.net.0).collect();
-    assert_eq!(fees, [365_00, 0, 0]);
+    assert_eq!(fees, [36_500, 0, 0]);
     world.apply("subscriptions: [{id: s, customer: c, plan: p, from: 2026-01-01, until: 2026-03-11}]", "2026-03-05");
     world.bill("2027-03-01");
     assert_eq!(world.bills.len(), 4);
     assert_eq!(world.lines(), ["credit | base, unused 2026-03-11 to 2026-12-31 | -296 | -296.00"]);
-    assert_eq!(world.bills[3].due.0, -296_00);
+    assert_eq!(world.bills[3].due.0, -29_600);
 }
 
 #[test]
