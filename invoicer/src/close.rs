@@ -224,6 +224,7 @@ impl Error {
     }
 
     /// Sums of what is stored that cannot be.
+    #[allow(clippy::needless_pass_by_value)] // It is passed to `map_err`.
     fn damaged(error: pricing::number::Error) -> Self {
         Self::Charges(charges::Error::Damaged { reason: error.to_string() })
     }

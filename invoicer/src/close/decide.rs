@@ -81,6 +81,16 @@ impl Situation {
         });
     }
 
+    /// True for a final bill that has nothing to say: what was late settles to what it was.
+    pub(super) fn is_nothing(&self, chain: &Chain) -> bool {
+        let lines = match &self.prepared {
+            Some(Ok(prepared)) => &prepared.bill.lines[..],
+            _ => return false,
+        };
+        let end = self.period.end;
+        lines.is_empty() && self.period.start == end && !chain.open.contains_key(&end) && !chain.stored.late.is_empty()
+    }
+
     /// Decides. `first`: every bill before it is issued. `asked`: a person wants it issued now.
     pub(super) fn decide(self, desk: &Desk, chain: &Chain, log_time: Instant, first: bool, asked: bool) -> Decision {
         let earlier = chain.open.get(&self.period.end).map(|(bill, _)| bill);

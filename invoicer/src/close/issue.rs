@@ -58,7 +58,7 @@ impl<'a> Numbers<'a> {
         if let Some(stored) = after(desk, chain, &decision, log_time) {
             draft.put(Some(&key.tenant), &key.account_id(), chain.revision, &stored)?;
         }
-        Ok(Some(Effect { key: key.clone(), decision }))
+        Ok(Some(Effect::Decided(key.clone(), Box::new(decision))))
     }
 
     /// Writes an invoice with the next number of its series.
@@ -103,6 +103,13 @@ impl<'a> Numbers<'a> {
         Ok(number)
     }
 
+    /// Writes that what was late changes nothing.
+    pub(super) fn nothing_late(draft: &mut Draft, chain: &Chain, key: &Key) -> Result<Effect, Error> {
+        let stored = StoredAccount { late: BTreeMap::new(), ..chain.stored.clone() };
+        draft.put(Some(&key.tenant), &key.account_id(), chain.revision, &stored)?;
+        Ok(Effect::NothingLate(key.clone()))
+    }
+
     /// Writes how far the series have come.
     pub(super) fn finish(self, draft: &mut Draft) -> Result<(), Error> {
         for ((tenant, prefix), series) in self.series {
@@ -116,16 +123,23 @@ impl<'a> Numbers<'a> {
 
 impl State {
     /// Follows what was committed.
-    pub(super) fn apply(&mut self, effect: Effect, desk: &Desk, log_time: Instant) {
-        let Some(chain) = self.chains.get_mut(&effect.key) else { return };
-        let end = effect.decision.bill.period.end;
-        if let Some(stored) = after(desk, chain, &effect.decision, log_time) {
+    pub(super) fn apply(&mut self, effect: &Effect, desk: &Desk, log_time: Instant) {
+        let (Effect::Decided(key, _) | Effect::NothingLate(key)) = effect;
+        let Some(chain) = self.chains.get_mut(key) else { return };
+        let next = chain.revision.unwrap_or(0) + 1;
+        let Effect::Decided(_, decision) = effect else {
+            chain.stored.late.clear();
+            chain.revision = Some(next);
+            return;
+        };
+        let end = decision.bill.period.end;
+        if let Some(stored) = after(desk, chain, decision, log_time) {
             chain.stored = stored;
-            chain.revision = Some(chain.revision.unwrap_or(0) + 1);
+            chain.revision = Some(next);
             chain.open.remove(&end);
         } else {
             let revision = chain.open.get(&end).map_or(0, |(_, revision)| *revision) + 1;
-            chain.open.insert(end, (effect.decision.bill, revision));
+            chain.open.insert(end, (decision.bill.clone(), revision));
         }
     }
 }

@@ -33,7 +33,8 @@ impl Closer {
             let key = Key { tenant: tenant.clone(), customer: customer.clone(), currency };
             let stored = self.ledger.get::<StoredAccount>(Some(tenant), &key.account_id()).await?;
             let mut account = stored.map(|stored| stored.value.account).unwrap_or_default();
-            let dues = bill::schedule(&ended.subscriptions, &desk.plans, account.end, now).map_err(Error::preview)?;
+            let dues = bill::schedule(&ended.subscriptions, &desk.plans, account.end, now)
+                .map_err(|error| Error::preview(&error))?;
             for due in dues.into_iter().filter(|due| due.currency == currency) {
                 let prepared = self.prepare(&desk, tenant, &ended, due, &account).await?;
                 documents.push(bill::document(&prepared.bill, None, bill::Status::Draft));
@@ -51,7 +52,8 @@ impl Closer {
         due: Due,
         account: &Account,
     ) -> Result<bill::Prepared, Error> {
-        let parts = bill::parts(&customer.subscriptions, &desk.plans, due, account).map_err(Error::preview)?;
+        let parts =
+            bill::parts(&customer.subscriptions, &desk.plans, due, account).map_err(|error| Error::preview(&error))?;
         let keys: Vec<PeriodKey> = parts
             .iter()
             .map(|part| PeriodKey {
@@ -61,11 +63,14 @@ impl Closer {
             })
             .collect();
         let sums = if keys.is_empty() { Vec::new() } else { self.charges.sums(tenant, &keys).await? };
-        let usage: BTreeMap<_, _> = keys
-            .into_iter()
-            .zip(sums)
-            .map(|(key, sums)| ((key.subscription, key.start), verify::usage(&sums)))
-            .collect();
+        let mut usage = BTreeMap::new();
+        for (key, sums) in keys.into_iter().zip(sums) {
+            let subscription = customer.subscriptions.iter().find(|one| one.id == key.subscription);
+            let term = subscription.and_then(|subscription| subscription.term_at(key.start));
+            let plan = term.and_then(|term| desk.plans.get(&term.plan)).map(AsRef::as_ref);
+            let sums = verify::merged(plan, sums)?;
+            usage.insert((key.subscription, key.start), verify::usage(&sums));
+        }
         let request = bill::Request {
             end: due.end,
             currency: due.currency,
@@ -78,7 +83,7 @@ impl Closer {
             usage: &usage,
             account,
         };
-        bill::prepare(&request).map_err(Error::preview)
+        bill::prepare(&request).map_err(|error| Error::preview(&error))
     }
 }
 
@@ -92,7 +97,7 @@ fn ended(subscription: &Subscription, now: Instant) -> Subscription {
 // === impl Error ===
 
 impl Error {
-    fn preview(error: bill::Error) -> Self {
+    fn preview(error: &bill::Error) -> Self {
         Self::Bill { reason: format!("the preview cannot be made: {error}") }
     }
 }

@@ -10,7 +10,7 @@ use pricing::plan::PlanVersion;
 use pricing::settle::{self, Usage};
 use std::collections::BTreeMap;
 use storage::charges::{Charge, Charges, ExplainQuery, PeriodKey};
-use storage::output::{ChargeRow, Manifest, Sum, row_hash};
+use storage::output::{ChargeRow, Manifest, Sum, merge_rows, row_hash};
 use storage::shard::Offset;
 
 /// Charges that are opened at once.
@@ -47,12 +47,22 @@ pub(crate) async fn difference(
     manifest: &Manifest,
     sums: &[Sum],
 ) -> Result<Option<String>, Error> {
-    if manifest.entries == sums {
+    let plan = desk.plans.get(&manifest.plan).map(AsRef::as_ref);
+    if manifest.entries == merged(plan, sums.to_vec())? {
         return Ok(None);
     }
-    let plan = desk.plans.get(&manifest.plan).map(AsRef::as_ref);
     let recounted = recount(charges, &manifest.tenant, &key(manifest), plan, manifest.position.offset).await?;
     Ok(first_difference(manifest, &recounted))
+}
+
+/// A store's sums as a manifest has them: by table row only for prices that have a table.
+pub(crate) fn merged(plan: Option<&PlanVersion>, sums: Vec<Sum>) -> Result<Vec<Sum>, Error> {
+    merge_rows(sums, |price| has_rows(plan, price)).map_err(Error::damaged)
+}
+
+fn has_rows(plan: Option<&PlanVersion>, price: &PriceId) -> bool {
+    let price = plan.and_then(|plan| plan.prices.iter().find(|one| one.id == *price));
+    price.is_some_and(|price| matches!(price.curve, Curve::Dimensional { .. }))
 }
 
 /// Adds up, row by row, the charges of a period that stood in the store at `until` (that record included).
@@ -77,7 +87,7 @@ pub(crate) async fn recount(
         query.after = page.last().map(|charge| (charge.time, charge.position));
         let full = page.len() >= PAGE;
         for charge in page.into_iter().filter(|charge| charge.position.offset <= until) {
-            add(&mut sums, plan, charge)?;
+            add(&mut sums, plan, &charge)?;
         }
         if !full {
             return Ok(sums.into_values().collect());
@@ -88,7 +98,7 @@ pub(crate) async fn recount(
 fn add(
     sums: &mut BTreeMap<(PriceId, Group, u32), Sum>,
     plan: Option<&PlanVersion>,
-    charge: Charge,
+    charge: &Charge,
 ) -> Result<(), Error> {
     let row = ChargeRow {
         series: 0,
@@ -103,9 +113,7 @@ fn add(
         tier: charge.tier,
     };
     let hash = row_hash(&row, &charge.id);
-    let price = plan.and_then(|plan| plan.prices.iter().find(|price| price.id == charge.price));
-    let dimensional = price.is_some_and(|price| matches!(price.curve, Curve::Dimensional { .. }));
-    let table_row = if dimensional { charge.tier } else { 0 };
+    let table_row = if has_rows(plan, &charge.price) { charge.tier } else { 0 };
     let sum = sums.entry((charge.price.clone(), charge.group.clone(), table_row)).or_insert_with(|| Sum {
         price: charge.price.clone(),
         group: charge.group.clone(),

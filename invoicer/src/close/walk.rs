@@ -43,9 +43,11 @@ pub(super) struct Found {
 }
 
 /// A change to a chain that takes effect once it is committed.
-pub(super) struct Effect {
-    pub(super) key: Key,
-    pub(super) decision: Decision,
+pub(super) enum Effect {
+    /// A bill was decided on.
+    Decided(Key, Box<Decision>),
+    /// What was late turned out to change nothing.
+    NothingLate(Key),
 }
 
 // === impl Closer ===
@@ -121,6 +123,11 @@ impl Closer {
                 walk.ends.clear();
                 continue;
             };
+            if situation.is_nothing(chain) {
+                effects.push(Numbers::nothing_late(&mut draft, chain, &walk.key)?);
+                walk.ends.clear();
+                continue;
+            }
             let asked = order.is_some_and(|order| order.key == walk.key && order.end == end);
             let decision = situation.decide(desk, chain, log_time, walk.first, asked);
             if let Some(report) = decision.report(&walk.key, &mut state.reported) {
@@ -137,7 +144,7 @@ impl Closer {
         let written = draft.len();
         self.ledger.commit(draft).await?;
         for effect in effects {
-            state.apply(effect, desk, log_time);
+            state.apply(&effect, desk, log_time);
         }
         Ok(written)
     }

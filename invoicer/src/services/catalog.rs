@@ -113,7 +113,7 @@ impl Services {
             match self.publish(&mut turn, granted, &loaded, &change, action).await {
                 Ok(()) => return Ok(answer(&change)),
                 Err(publisher::Error::Ledger(error)) if error.is_conflict() && conflicts < CONFLICTS_MAX => {
-                    conflicts += 1
+                    conflicts += 1;
                 }
                 Err(error) => return Err(problem::publisher(&error)),
             }

@@ -31,7 +31,7 @@ impl UsageService for Services {
             by,
         };
         let rows = self.charges.usage(&query).await.map_err(|error| problem::charges(&error))?;
-        Ok(Response::new(v1::UsageResponse { rows: rows.into_iter().map(usage_row).collect() }))
+        Ok(Response::new(v1::UsageResponse { rows: rows.iter().map(usage_row).collect() }))
     }
 
     async fn preview(&self, request: Request<v1::PreviewRequest>) -> Result<Response<v1::PreviewResponse>, Status> {
@@ -88,7 +88,7 @@ impl UsageService for Services {
     }
 }
 
-fn usage_row(row: Usage) -> v1::UsageRow {
+fn usage_row(row: &Usage) -> v1::UsageRow {
     v1::UsageRow {
         customer: row.customer.to_string(),
         subscription: row.subscription.to_string(),

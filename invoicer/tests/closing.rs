@@ -1,0 +1,212 @@
+//! From charges to invoices: numbers, hashes, late usage, opening bills, zeros, refusals.
+
+mod support;
+
+use storage::charges::{Charges as _, ManifestCursor};
+use storage::output::{ChargeRow, ChargeRows, Counters, EventPlace, Output, Series};
+use storage::shard::{Offset, Shard};
+use support::{System, acme, at};
+
+const CATALOG: &str = r"
+apiVersion: farthing/v1
+tenant: acme
+meters: [{id: calls, event: call, aggregate: sum, value: n}]
+plans:
+  - {id: payg, currency: USD, every: month, prices: [{id: out, meter: calls, per_unit: {each: 0.01}}]}
+customers: [{id: c-1}, {id: c-2}]
+subscriptions:
+  - {id: s-1, customer: c-1, plan: payg, from: 2026-01-01}
+  - {id: s-2, customer: c-2, plan: payg, from: 2026-01-01}
+";
+
+async fn running() -> System {
+    let system = System::new("2026-01-01T00:00:00Z").await;
+    system.apply(CATALOG).await.unwrap();
+    system
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_period_becomes_an_invoice_after_its_review() {
+    let mut system = running().await;
+    system.send("c-1", "2026-01-10T00:00:00Z", "250").await;
+    system.send("c-2", "2026-01-11T00:00:00Z", "1000").await;
+    system.advance("2026-02-01T00:30:00Z").await.unwrap();
+    assert!(system.bills().await.is_empty(), "grace is not over");
+    system.advance("2026-02-01T12:00:00Z").await.unwrap();
+    assert_eq!(
+        system.summary().await,
+        ["c-1/USD/2026-02-01T00:00:00Z draft 2.50", "c-2/USD/2026-02-01T00:00:00Z draft 10.00"]
+    );
+    system.advance("2026-02-03T00:00:00Z").await.unwrap();
+    assert_eq!(
+        system.summary().await,
+        ["c-1/USD/2026-02-01T00:00:00Z issued 2.50", "c-2/USD/2026-02-01T00:00:00Z issued 10.00"]
+    );
+    let invoices = system.invoices().await;
+    let numbers: Vec<&str> = invoices.iter().map(|invoice| invoice.id.as_str()).collect();
+    assert_eq!(numbers, ["INV-TEST-1", "INV-TEST-2"]);
+    assert_eq!(invoices[0].value.previous, "");
+    assert_eq!(invoices[1].value.previous, invoices[0].value.hash);
+    assert!(invoices[0].value.canonical.contains(r#""number":"INV-TEST-1""#), "{}", invoices[0].value.canonical);
+    let check = system.check().await;
+    assert_eq!(check.findings, Vec::<String>::new());
+    assert_eq!((check.invoices, check.charges), (2, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_year_of_small_bills_pays_what_it_should() {
+    let mut system = running().await;
+    for month in 1..=12 {
+        system.send("c-1", &format!("2026-{month:02}-10T00:00:00Z"), "0.4").await;
+        let next = if month == 12 { "2027-01-02".to_owned() } else { format!("2026-{:02}-02", month + 1) };
+        system.advance(&format!("{next}T02:00:00Z")).await.unwrap();
+    }
+    // Twelve times 0.004 are 0.048: printed 0.05 in all, and 0.002 stay on the account.
+    let issued: Vec<String> = system.summary().await.into_iter().filter(|line| line.contains("issued")).collect();
+    let cents: i64 = issued.iter().map(|line| line.rsplit('.').next().unwrap().parse::<i64>().unwrap()).sum();
+    assert!((4..=5).contains(&cents), "{issued:?}");
+    let skipped = system.summary().await.iter().filter(|line| line.contains("skipped")).count();
+    assert!(skipped > 12, "{:?}", system.summary().await);
+    assert_eq!(system.check().await.findings, Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn late_usage_stands_on_the_next_bill() {
+    let mut system = running().await;
+    system.send("c-1", "2026-01-10T00:00:00Z", "250").await;
+    system.advance("2026-02-03T00:00:00Z").await.unwrap();
+    system.send("c-1", "2026-01-31T12:00:00Z", "100").await;
+    system.send("c-1", "2026-02-10T00:00:00Z", "200").await;
+    system.advance("2026-03-03T00:00:00Z").await.unwrap();
+    let summary = system.summary().await;
+    assert!(summary.contains(&"c-1/USD/2026-03-01T00:00:00Z issued 3.00".to_owned()), "{summary:?}");
+    let second = &system.invoices().await[1].value.canonical;
+    assert!(second.contains(r#""kind":"adjustment""#) && second.contains(r#""amount":"1.00""#), "{second}");
+    assert_eq!(system.check().await.findings, Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn late_usage_after_the_last_bill_stands_on_a_final_one() {
+    let mut system = System::new("2026-01-01T00:00:00Z").await;
+    system.apply(&CATALOG.replace("from: 2026-01-01}", "from: 2026-01-01, until: 2026-02-01}")).await.unwrap();
+    system.send("c-1", "2026-01-10T00:00:00Z", "250").await;
+    system.advance("2026-02-03T00:00:00Z").await.unwrap();
+    system.send("c-1", "2026-01-31T12:00:00Z", "100").await;
+    system.advance("2026-03-20T00:00:00Z").await.unwrap();
+    let summary = system.summary().await;
+    // The end of January, 40 days, one day, 5 minutes.
+    assert!(summary.contains(&"c-1/USD/2026-03-14T00:05:00Z issued 1.00".to_owned()), "{summary:?}");
+    assert_eq!(summary.len(), 3, "{summary:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fee_in_advance_opens_with_a_bill_of_its_own() {
+    let system = System::new("2026-01-15T00:00:00Z").await;
+    let file = CATALOG
+        .replace("every: month,", "every: month, fees: [{id: base, amount: 31.00, when: advance}],")
+        .replace("plan: payg, from: 2026-01-01", "plan: payg, from: 2026-01-16");
+    system.apply(&file).await.unwrap();
+    system.advance("2026-01-18T00:00:00Z").await.unwrap();
+    let summary = system.summary().await;
+    assert_eq!(
+        summary,
+        ["c-1/USD/2026-01-16T00:00:00Z issued 16.00", "c-2/USD/2026-01-16T00:00:00Z issued 16.00"],
+        "16 of 31 days"
+    );
+    system.advance("2026-02-03T00:00:00Z").await.unwrap();
+    assert!(system.summary().await.contains(&"c-1/USD/2026-02-01T00:00:00Z issued 31.00".to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_charge_that_the_fold_did_not_put_out_stops_the_bill() {
+    let mut system = running().await;
+    system.send("c-1", "2026-01-10T00:00:00Z", "250").await;
+    system.advance("2026-01-20T00:00:00Z").await.unwrap();
+    tamper(&system).await;
+    system.advance("2026-02-03T00:00:00Z").await.unwrap();
+    let bills = system.bills().await;
+    let bill = bills.iter().find(|bill| bill.id.starts_with("c-1")).unwrap();
+    assert_eq!(bill.value.status.word(), "held");
+    let reason = bill.value.reason.as_deref().unwrap();
+    assert!(reason.contains("price 'out' of subscription 's-1'") && reason.contains("2 rows"), "{reason}");
+    let refused = system.issue(&bill.id).await.unwrap_err();
+    assert!(refused.message().contains("adds up to 2 rows"), "{refused}");
+    assert!(system.invoices().await.iter().all(|invoice| !invoice.value.bill.starts_with("c-1")));
+}
+
+/// Puts a row of one unit into the store, as a fault or a hand would.
+async fn tamper(system: &System) {
+    let shard = system.invoicer.publisher().shards().of(&acme(), b"c-1");
+    let boundary = system.world.charges.boundary(shard).await.unwrap().unwrap();
+    let manifests = system.world.charges.manifests(ManifestCursor(0), 10).await.unwrap();
+    assert!(manifests.is_empty(), "the period is not closed yet");
+    let plan = pricing::plan::PlanRef { id: "payg".parse().unwrap(), version: 1 };
+    let series = Series {
+        tenant: acme(),
+        customer: "c-1".parse().unwrap(),
+        subscription: "s-1".parse().unwrap(),
+        start: at("2026-01-01T00:00:00Z"),
+        plan,
+        price: "out".parse().unwrap(),
+        meter: "calls".parse().unwrap(),
+        group: Default::default(),
+    };
+    let row = ChargeRow {
+        series: 0,
+        offset: boundary.next,
+        index: 0,
+        event: EventPlace { offset: boundary.next, index: 0 },
+        id_end: 1,
+        source: 0,
+        time: at("2026-01-11T00:00:00Z"),
+        quantity: "1".parse().unwrap(),
+        amount: "0.01".parse().unwrap(),
+        tier: 1,
+    };
+    let rows = ChargeRows { series: vec![series], sources: vec!["x".into()], ids: "x".to_owned(), rows: vec![row] };
+    let output = Output {
+        shard,
+        from: boundary.next,
+        to: Offset(boundary.next.0 + 1),
+        log_time: boundary.log_time,
+        charges: rows,
+        manifests: Vec::new(),
+        outcomes: Vec::new(),
+        counters: Counters { ..boundary.counters },
+    };
+    // The record at that offset has to be there, so that the fold goes on behind it.
+    let waive = storage::record::Control::Barrier { version: 1 };
+    system.world.charges.insert(vec![output]).await.unwrap();
+    use storage::log::Log as _;
+    system.world.log.append(shard, vec![storage::record::encode_control(&waive)]).await.unwrap();
+    let _ = Shard(0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn parked_events_hold_a_bill_until_they_are_waived() {
+    let mut system = running().await;
+    system.send("c-1", "2026-01-10T00:00:00Z", "250").await;
+    system.send_as("mystery", "c-1", "2026-01-12T00:00:00Z", "1").await;
+    system.advance("2026-02-05T00:00:00Z").await.unwrap();
+    let id = "c-1/USD/2026-02-01T00:00:00Z";
+    let bills = system.bills().await;
+    assert_eq!(bills[0].value.status.word(), "held");
+    assert!(system.issue(id).await.unwrap_err().message().contains("parked"));
+    let waived = system.waive(id).await.unwrap().summary.unwrap();
+    assert_eq!((waived.status.as_str(), waived.number.as_str()), ("issued", "INV-TEST-1"), "its review was over");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bill_unlike_the_last_waits_for_a_person() {
+    let mut system = running().await;
+    system.send("c-1", "2026-01-10T00:00:00Z", "100").await;
+    system.advance("2026-02-03T00:00:00Z").await.unwrap();
+    system.send("c-1", "2026-02-10T00:00:00Z", "500").await;
+    system.advance("2026-03-05T00:00:00Z").await.unwrap();
+    let id = "c-1/USD/2026-03-01T00:00:00Z";
+    let summary = system.summary().await;
+    assert!(summary.contains(&format!("{id} held 5.00")), "{summary:?}");
+    let issued = system.issue(id).await.unwrap();
+    assert_eq!(issued.summary.unwrap().status, "issued");
+    assert!(system.issue(id).await.unwrap_err().message().contains("never changes"));
+}

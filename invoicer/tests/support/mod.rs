@@ -1,0 +1,208 @@
+//! A small system around the invoicer: everything in memory, a rater that is simple enough to be believed, keys by name.
+
+#![allow(dead_code)] // Each test file uses its part.
+
+mod fold;
+
+use async_trait::async_trait;
+use fold::Fold;
+use invoicer::advance::Shards;
+use invoicer::ledger::{Filter, Invoice, Ledger, Stored, StoredBill};
+use invoicer::services::{Key, Keys, Unavailable};
+use invoicer::{Invoicer, Parts, publisher};
+use pricing::id::TenantId;
+use pricing::time::Instant;
+use proto::v1;
+use proto::v1::admin_service_server::AdminService as _;
+use proto::v1::catalog_service_server::CatalogService as _;
+use proto::v1::invoice_service_server::InvoiceService as _;
+use std::sync::{Arc, Mutex};
+use storage::keyring::{Caller, Scope};
+use storage::log::Log as _;
+use storage::record::{EventRef, EventsBuilder};
+use storage::shard::{Shard, ShardCount};
+use storage::sim::World;
+use tonic::{Request, Status};
+
+/// The system under test.
+pub(crate) struct System {
+    pub(crate) world: World,
+    pub(crate) invoicer: Invoicer,
+    pub(crate) shards: Arc<Halts>,
+    rater: tokio::task::JoinHandle<()>,
+    sent: u64,
+}
+
+/// What tests say of the shards.
+#[derive(Default)]
+pub(crate) struct Halts(pub(crate) Mutex<Option<String>>);
+
+/// Keys that are their own names.
+struct Names;
+
+impl Shards for Halts {
+    fn halted(&self, shard: Shard) -> Option<String> {
+        self.0.lock().unwrap().clone().filter(|_| shard == Shard(0))
+    }
+
+    fn is_close_due(&self, _: Shard) -> bool {
+        false
+    }
+}
+
+#[async_trait]
+impl Keys for Names {
+    async fn authenticate(&self, key: &str) -> Result<Option<Caller>, Unavailable> {
+        let caller = |tenant: Option<&str>, scope| Caller {
+            key: key.to_owned(),
+            tenant: tenant.map(|tenant| TenantId::new(tenant).unwrap()),
+            scope,
+        };
+        Ok(match key {
+            "root" => Some(caller(None, Scope::Admin)),
+            "acme-read" => Some(caller(Some("acme"), Scope::Read)),
+            "acme-finance" => Some(caller(Some("acme"), Scope::Finance)),
+            "other-admin" => Some(caller(Some("other"), Scope::Admin)),
+            _ => None,
+        })
+    }
+
+    async fn create(&self, _: Option<&TenantId>, _: Scope, _: &str) -> Result<(String, String), Unavailable> {
+        Err(Unavailable { reason: "not here".to_owned() })
+    }
+
+    async fn list(&self, _: Option<&TenantId>) -> Result<Vec<Key>, Unavailable> {
+        Ok(Vec::new())
+    }
+
+    async fn revoke(&self, _: Option<&TenantId>, _: &str, _: &str) -> Result<bool, Unavailable> {
+        Ok(false)
+    }
+}
+
+pub(crate) fn at(text: &str) -> Instant {
+    text.parse().unwrap()
+}
+
+pub(crate) fn acme() -> TenantId {
+    TenantId::new("acme").unwrap()
+}
+
+pub(crate) fn call<T>(key: &str, message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    request.metadata_mut().insert("authorization", format!("Bearer {key}").parse().unwrap());
+    request
+}
+
+pub(crate) fn options(test_clock: &str) -> publisher::Options {
+    let mut options = publisher::Options::new("test", Arc::new(|| at("2030-01-01T00:00:00Z")), [7; 16]);
+    options.test_clock = Some(at(test_clock));
+    options
+}
+
+impl System {
+    /// A test system whose log time begins here.
+    pub(crate) async fn new(test_clock: &str) -> Self {
+        Self::over(World::new(ShardCount::new(2).unwrap()), test_clock).await
+    }
+
+    /// The same over a world that is there already.
+    pub(crate) async fn over(world: World, test_clock: &str) -> Self {
+        let shards = Arc::new(Halts::default());
+        let invoicer = Invoicer::start(parts(&world, &shards), options(test_clock)).await.unwrap();
+        let rater = tokio::spawn(Fold::new(world.clone()).run());
+        Self { world, invoicer, shards, rater, sent: 0 }
+    }
+
+    /// Puts a file in force.
+    pub(crate) async fn apply(&self, file: &str) -> Result<v1::ApplyResponse, Status> {
+        let request = v1::ApplyRequest { file: file.to_owned(), prune: false, migrate: Vec::new() };
+        self.invoicer.services().apply(call("root", request)).await.map(tonic::Response::into_inner)
+    }
+
+    /// Sends one event of type `call` with the property `n`.
+    pub(crate) async fn send(&mut self, customer: &str, time: &str, n: &str) {
+        self.send_as("call", customer, time, n).await;
+    }
+
+    /// Sends one event.
+    pub(crate) async fn send_as(&mut self, event_type: &str, customer: &str, time: &str, n: &str) {
+        self.sent += 1;
+        let id = format!("e-{}", self.sent);
+        let tenant = acme();
+        let mut builder = EventsBuilder::default();
+        builder.push(&EventRef {
+            tenant: &tenant,
+            customer,
+            event_type,
+            source: "test",
+            id: &id,
+            time: at(time),
+            payload: self.sent,
+            properties: &[("n", n)],
+        });
+        let shard = self.world.log.shards().of(&tenant, customer.as_bytes());
+        self.world.log.append(shard, vec![builder.finish()]).await.unwrap();
+    }
+
+    /// Moves the clock.
+    pub(crate) async fn advance(&self, to: &str) -> Result<(), Status> {
+        let nanos = at(to).nanos();
+        let to = prost_types::Timestamp { seconds: nanos.div_euclid(1_000_000_000), nanos: 0 };
+        let request = v1::AdvanceClockRequest { to: Some(to) };
+        self.invoicer.services().advance_clock(call("root", request)).await.map(drop)
+    }
+
+    pub(crate) async fn issue(&self, id: &str) -> Result<v1::GetInvoiceResponse, Status> {
+        let request = v1::GetInvoiceRequest { id: id.to_owned() };
+        self.invoicer.services().issue(call("acme-finance", request)).await.map(tonic::Response::into_inner)
+    }
+
+    pub(crate) async fn waive(&self, id: &str) -> Result<v1::GetInvoiceResponse, Status> {
+        let request = v1::WaiveRequest { id: id.to_owned(), reason: "agreed with Ann".to_owned() };
+        self.invoicer.services().waive(call("acme-finance", request)).await.map(tonic::Response::into_inner)
+    }
+
+    pub(crate) async fn check(&self) -> v1::CheckResponse {
+        let request = v1::CheckRequest { id: String::new() };
+        self.invoicer.services().check(call("acme-read", request)).await.unwrap().into_inner()
+    }
+
+    pub(crate) fn ledger(&self) -> Ledger {
+        Ledger::new(self.world.books.clone())
+    }
+
+    /// All bills by id.
+    pub(crate) async fn bills(&self) -> Vec<Stored<StoredBill>> {
+        self.ledger().all(Some(&acme()), &Filter::default()).await.unwrap()
+    }
+
+    /// All invoices in the order of their numbers.
+    pub(crate) async fn invoices(&self) -> Vec<Stored<Invoice>> {
+        let mut all = self.ledger().all::<Invoice>(Some(&acme()), &Filter::default()).await.unwrap();
+        all.sort_by_key(|invoice| (invoice.value.series.clone(), invoice.value.sequence));
+        all
+    }
+
+    /// Bills as `id status total`.
+    pub(crate) async fn summary(&self) -> Vec<String> {
+        let bills = self.bills().await;
+        bills.iter().map(|bill| format!("{} {} {}", bill.id, bill.value.status.word(), bill.value.total)).collect()
+    }
+}
+
+impl Drop for System {
+    fn drop(&mut self) {
+        self.rater.abort();
+    }
+}
+
+pub(crate) fn parts(world: &World, shards: &Arc<Halts>) -> Parts {
+    Parts {
+        books: world.books.clone(),
+        log: world.log.clone(),
+        charges: world.charges.clone(),
+        shards: Arc::clone(shards) as Arc<dyn Shards>,
+        keys: Arc::new(Names),
+    }
+}
