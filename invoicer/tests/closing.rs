@@ -1,5 +1,7 @@
 //! From charges to invoices: numbers, hashes, late usage, opening bills, zeros, refusals.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // A test that cannot go on fails.
+
 mod support;
 
 use storage::charges::{Charges as _, ManifestCursor};

@@ -67,8 +67,8 @@ impl Fold {
     pub(super) async fn run(mut self) {
         loop {
             for state in &mut self.shards {
-                while self.world.log.bounds(state.shard).await.unwrap().end > state.next {
-                    let Ok(entries) = self.world.log.read(state.shard, state.next, 1 << 20).await else { return };
+                while self.world.log.bounds(state.shard).await.is_ok_and(|bounds| bounds.end > state.next) {
+                    let Ok(entries) = self.world.log.read(state.shard, state.next, 1 << 20).await else { break };
                     for entry in entries {
                         let output = state.fold(entry.offset, &entry.record);
                         while self.world.charges.insert(vec![output.clone()]).await.is_err() {}

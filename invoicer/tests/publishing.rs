@@ -1,0 +1,283 @@
+//! The one writer of Ticks and control records, the outbox, what the test clock does when things go wrong, and who may do
+//! what.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // A test that cannot go on fails.
+
+mod support;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use invoicer::Invoicer;
+use invoicer::close::Closer;
+use invoicer::ledger::{Filter, Outbox};
+use invoicer::publisher;
+use proto::v1;
+use proto::v1::catalog_service_server::CatalogService as _;
+use proto::v1::invoice_service_server::InvoiceService;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use storage::books::{Commit, DocumentKey, Expect, Put};
+use storage::log::{Entry, Error, Log};
+use storage::record::{Control, Record, decode};
+use storage::shard::{Offset, Shard, ShardCount};
+use storage::sim::World;
+use storage::sim::faults::Chances;
+use support::{Halts, System, acme, at, call, options, parts};
+use tonic::Code;
+
+const CATALOG: &str = r"
+apiVersion: farthing/v1
+tenant: acme
+meters: [{id: calls, event: call, aggregate: sum, value: n}]
+plans:
+  - {id: payg, currency: USD, every: month, prices: [{id: out, meter: calls, per_unit: {each: 0.01}}]}
+customers: [{id: c-1}, {id: c-2}]
+subscriptions:
+  - {id: s-1, customer: c-1, plan: payg, from: 2026-01-01}
+  - {id: s-2, customer: c-2, plan: payg, from: 2026-01-01}
+";
+
+const MORE: &str = r"
+apiVersion: farthing/v1
+tenant: acme
+subscriptions:
+  - {id: s-2, customer: c-2, plan: payg, from: 2026-01-01, until: 2026-03-01}
+";
+
+/// A log that takes nothing while it is shut.
+struct Gate {
+    log: Arc<dyn Log>,
+    shut: AtomicBool,
+}
+
+#[async_trait]
+impl Log for Gate {
+    fn shards(&self) -> ShardCount {
+        self.log.shards()
+    }
+
+    async fn append(&self, shard: Shard, records: Vec<Bytes>) -> Result<Offset, Error> {
+        if self.shut.load(Ordering::SeqCst) {
+            return Err(Error::Unavailable { reason: "shut by the test".to_owned() });
+        }
+        self.log.append(shard, records).await
+    }
+
+    async fn read(&self, shard: Shard, from: Offset, bytes_max: usize) -> Result<Vec<Entry>, Error> {
+        self.log.read(shard, from, bytes_max).await
+    }
+
+    async fn bounds(&self, shard: Shard) -> Result<Range<Offset>, Error> {
+        self.log.bounds(shard).await
+    }
+}
+
+/// All control records of a world but Ticks, by shard.
+async fn controls(world: &World) -> Vec<Control> {
+    let mut found = Vec::new();
+    for shard in world.log.shards().all() {
+        let end = world.log.bounds(shard).await.unwrap().end;
+        for entry in world.log.read(shard, Offset(0), 1 << 20).await.unwrap().iter().filter(|entry| entry.offset < end)
+        {
+            match decode(&entry.record).unwrap() {
+                Record::Control(control) if !matches!(*control, Control::Tick { .. }) => found.push(*control),
+                _ => {}
+            }
+        }
+    }
+    found
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_crash_left_in_the_outbox_is_published_first() {
+    let world = World::new(ShardCount::new(2).unwrap());
+    let gate = Arc::new(Gate { log: world.log.clone(), shut: AtomicBool::new(false) });
+    let shards = Arc::new(Halts::default());
+    let start = || async {
+        let parts = invoicer::Parts { log: gate.clone(), ..parts(&world, &shards) };
+        Invoicer::start(parts, options("2026-01-01T00:00:00Z")).await.unwrap()
+    };
+    let invoicer = start().await;
+    gate.shut.store(true, Ordering::SeqCst);
+    let apply = |invoicer: Invoicer| async move {
+        let request = v1::ApplyRequest { file: CATALOG.to_owned(), prune: false, migrate: Vec::new() };
+        invoicer.services().apply(call("root", request)).await
+    };
+    let hung = tokio::time::timeout(Duration::from_secs(60), apply(invoicer.clone())).await;
+    assert!(hung.is_err(), "apply answers only once the log has it");
+    let ledger = invoicer::ledger::Ledger::new(world.books.clone());
+    assert!(!ledger.all::<Outbox>(None, &Filter::default()).await.unwrap().is_empty());
+    drop(invoicer);
+
+    gate.shut.store(false, Ordering::SeqCst);
+    let invoicer = start().await;
+    assert!(ledger.all::<Outbox>(None, &Filter::default()).await.unwrap().is_empty());
+    let found = controls(&world).await;
+    let catalogs = found.iter().filter(|control| matches!(control, Control::Catalog(_))).count();
+    let customers =
+        found.iter().filter(|control| matches!(control, Control::Customer(one) if one.version == 1)).count();
+    assert_eq!((catalogs, customers), (2, 2), "a catalog on each shard, each customer on its own: {found:?}");
+    let again = apply(invoicer).await.unwrap().into_inner();
+    assert_eq!(again.changes, Vec::new(), "the same file again changes nothing");
+    assert_eq!(controls(&world).await.len(), found.len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn lost_answers_and_refusals_change_nothing_in_the_end() {
+    let (mut refused, mut answer_lost) = (0, 0);
+    for seed in 0..20 {
+        let world = World::with_faults(ShardCount::new(2).unwrap(), seed, Chances::default());
+        let mut system = System::over(world, "2026-01-01T00:00:00Z").await;
+        system.apply(CATALOG).await.unwrap();
+        for day in 1..=5 {
+            system.send("c-1", &format!("2026-01-{day:02}T00:00:00Z"), "250").await;
+            system.send("c-2", &format!("2026-02-{day:02}T00:00:00Z"), "100").await;
+        }
+        let chances = Chances { refused: 60, answer_lost: 60, ..Chances::default() };
+        system.world.faults.set(chances);
+        let mut calls = 0;
+        while system.apply(MORE).await.is_err() || system.advance("2026-03-05T00:00:00Z").await.is_err() {
+            calls += 1;
+            assert!(calls < 500, "seed {seed} never comes to an end");
+        }
+        system.world.faults.heal();
+        system.advance("2026-03-05T00:00:01Z").await.unwrap();
+        let seen = system.world.faults.seen();
+        (refused, answer_lost) = (refused + seen.refused, answer_lost + seen.answer_lost);
+        let expected = [
+            "c-1/USD/2026-02-01T00:00:00Z issued 12.50",
+            "c-1/USD/2026-03-01T00:00:00Z skipped 0.00",
+            "c-2/USD/2026-02-01T00:00:00Z skipped 0.00",
+            "c-2/USD/2026-03-01T00:00:00Z issued 5.00",
+        ];
+        assert_eq!(system.summary().await, expected, "seed {seed}");
+        assert_eq!(system.check().await.findings, Vec::<String>::new(), "seed {seed}");
+    }
+    assert!(refused > 20 && answer_lost > 20, "{refused} refused, {answer_lost} answers lost");
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_closers_at_once_leave_no_gap() {
+    let mut system = System::new("2026-01-01T00:00:00Z").await;
+    let customers: Vec<String> = (1..=30).map(|number| format!("{{id: k-{number}}}")).collect();
+    let subscriptions: Vec<String> = (1..=30)
+        .map(|number| format!("  - {{id: u-{number}, customer: k-{number}, plan: payg, from: 2026-01-01}}"))
+        .collect();
+    let head = CATALOG.split("customers:").next().unwrap();
+    let file = format!("{head}customers: [{}]\nsubscriptions:\n{}\n", customers.join(", "), subscriptions.join("\n"));
+    system.apply(&file).await.unwrap();
+    for number in 1..=30 {
+        system.send(&format!("k-{number}"), "2026-01-10T00:00:00Z", "100").await;
+    }
+    system.advance("2026-02-01T02:00:00Z").await.unwrap();
+    let publisher = system.invoicer.publisher();
+    let other = Closer::new(system.ledger(), system.world.charges.clone(), Arc::clone(publisher));
+    other.pass().await.unwrap();
+    publisher.turn().await.unwrap().tick(at("2026-02-03T00:00:00Z")).await.unwrap();
+    let (one, two) = tokio::join!(system.invoicer.closer().pass(), other.pass());
+    one.unwrap();
+    two.unwrap();
+    let numbers: Vec<u64> = system.invoices().await.iter().map(|invoice| invoice.value.sequence).collect();
+    assert_eq!(numbers, (1..=30).collect::<Vec<u64>>());
+    assert_eq!(system.check().await.findings, Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_halted_shard_stops_the_clock_with_its_reason() {
+    let system = System::new("2026-01-01T00:00:00Z").await;
+    system.apply(CATALOG).await.unwrap();
+    *system.shards.0.lock().unwrap() = Some("offset 7 is damaged".to_owned());
+    let refused = system.advance("2026-02-03T00:00:00Z").await.unwrap_err();
+    assert_eq!(refused.code(), Code::FailedPrecondition);
+    assert!(refused.message().contains("shard 0 halted: offset 7 is damaged"), "{refused}");
+    *system.shards.0.lock().unwrap() = None;
+    system.advance("2026-02-03T00:00:00Z").await.unwrap();
+    let back = system.advance("2026-02-02T00:00:00Z").await.unwrap_err();
+    assert!(back.message().contains("never goes back"), "{back}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_jumps_wants_a_persons_word() {
+    let world = World::new(ShardCount::new(1).unwrap());
+    let shards = Arc::new(Halts::default());
+    let real = |now: &str, allow_jump| {
+        let now = at(now);
+        let mut options = publisher::Options::new("test", Arc::new(move || now), [7; 16]);
+        options.allow_jump = allow_jump;
+        Invoicer::start(parts(&world, &shards), options)
+    };
+    let first = real("2026-01-01T00:00:00Z", false).await.unwrap();
+    assert_eq!(first.publisher().log_time(), at("2026-01-01T00:00:00Z"));
+    let jumped = real("2026-01-09T00:00:00Z", false).await.unwrap_err();
+    assert!(matches!(jumped, publisher::Error::Jump { .. }), "{jumped}");
+    let allowed = real("2026-01-09T00:00:00Z", true).await.unwrap();
+    assert_eq!(allowed.publisher().log_time(), at("2026-01-09T00:00:00Z"));
+    let behind = real("2026-01-08T00:00:00Z", false).await.unwrap();
+    assert_eq!(behind.publisher().log_time(), at("2026-01-09T00:00:00Z"), "log time never goes back");
+    let test = Invoicer::start(parts(&world, &shards), options("2026-01-01T00:00:00Z")).await.unwrap_err();
+    assert!(matches!(test, publisher::Error::IsReal), "{test}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn log_time_follows_the_monotonic_clock() {
+    let world = World::new(ShardCount::new(2).unwrap());
+    let wall = at("2026-01-01T00:00:00Z");
+    let options = publisher::Options::new("test", Arc::new(move || wall), [7; 16]);
+    let invoicer = Invoicer::start(parts(&world, &Arc::new(Halts::default())), options).await.unwrap();
+    let running = tokio::spawn({
+        let invoicer = invoicer.clone();
+        async move { invoicer.run().await }
+    });
+    let mut log_time = invoicer.publisher().watch();
+    let later = at("2026-01-01T00:00:10Z");
+    tokio::time::timeout(Duration::from_secs(60), log_time.wait_for(|time| *time >= later)).await.unwrap().unwrap();
+    running.abort();
+    let _ = running.await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn keys_do_what_their_scope_and_tenant_allow() {
+    let mut system = System::new("2026-01-01T00:00:00Z").await;
+    system.apply(CATALOG).await.unwrap();
+    system.send("c-1", "2026-01-10T00:00:00Z", "250").await;
+    system.advance("2026-02-01T02:00:00Z").await.unwrap();
+    let services = system.invoicer.services();
+    let bill = || v1::GetInvoiceRequest { id: "c-1/USD/2026-02-01T00:00:00Z".to_owned() };
+    assert_eq!(services.issue(call("acme-read", bill())).await.unwrap_err().code(), Code::PermissionDenied);
+    assert_eq!(InvoiceService::get(services, call("nobody", bill())).await.unwrap_err().code(), Code::Unauthenticated);
+    assert_eq!(InvoiceService::get(services, call("other-admin", bill())).await.unwrap_err().code(), Code::NotFound);
+    let foreign = v1::ApplyRequest { file: CATALOG.to_owned(), ..Default::default() };
+    assert_eq!(services.apply(call("other-admin", foreign)).await.unwrap_err().code(), Code::PermissionDenied);
+    let second = "apiVersion: farthing/v1\ntenant: other\ncustomers: [{id: c-1}]\n";
+    system.apply(second).await.unwrap();
+    let unnamed = InvoiceService::get(services, call("root", bill())).await.unwrap_err();
+    assert_eq!(unnamed.code(), Code::InvalidArgument, "two tenants, none named: {unnamed}");
+    let mut named = call("root", bill());
+    named.metadata_mut().insert("farthing-tenant", "acme".parse().unwrap());
+    assert_eq!(InvoiceService::get(services, named).await.unwrap().into_inner().summary.unwrap().total, "2.50");
+}
+
+#[tokio::test(start_paused = true)]
+async fn check_names_what_is_damaged() {
+    let mut system = System::new("2026-01-01T00:00:00Z").await;
+    system.apply(CATALOG).await.unwrap();
+    system.send("c-1", "2026-01-10T00:00:00Z", "250").await;
+    system.advance("2026-02-03T00:00:00Z").await.unwrap();
+    let invoice = system.invoices().await.remove(0);
+    let key = DocumentKey { tenant: Some(acme()), collection: "invoice".to_owned(), id: invoice.id.clone() };
+    let mut forged = invoice.value.clone();
+    forged.canonical = forged.canonical.replace("2.50", "1.50");
+    let body = Some(serde_json::to_string(&forged).unwrap());
+    let put = Put { key, expect: Expect::Any, body, tags: Vec::new(), audited: true };
+    storage::books::Books::commit(system.world.books.as_ref(), Commit { puts: vec![put], ..Commit::default() })
+        .await
+        .unwrap();
+    system.world.log.damage(Shard(1), Offset(2));
+    let findings = system.check().await.findings;
+    let has = |text: &str| findings.iter().any(|finding| finding.contains(text));
+    assert!(has("shard 1 offset 2"), "{findings:?}");
+    assert!(has("its bytes are not those that were issued"), "{findings:?}");
+    assert!(has("it is another document"), "{findings:?}");
+}
