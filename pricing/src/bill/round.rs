@@ -40,7 +40,7 @@ pub(super) fn round(
     let printed = currency.round(sum, rounding)?;
     let carried = account.add(sum)?.sub(currency.exact(printed)?)?;
     let unit = currency.round(carried, Rounding::Down)?;
-    let amounts = apportion(currency, &exact, printed)?;
+    let amounts = printed_lines(currency, &drafts, &exact, printed)?;
     let mut groups = Groups::default();
     let mut lines = Vec::with_capacity(drafts.len() + 1);
     for (draft, amount) in drafts.into_iter().zip(amounts) {
@@ -62,6 +62,36 @@ pub(super) fn round(
     Ok(Rounded { lines, net_exact, net, residue, taxes, total, account: account.add(residue)? })
 }
 
+/// The lines' share of the printed sum. Where amounts hold their tax, each tax gets its share of the sum first, so that
+/// what is left of it without tax is within one minor unit, too.
+fn printed_lines(
+    currency: Currency,
+    drafts: &[Draft],
+    exact: &[Amount],
+    sum: Minor,
+) -> Result<Vec<Minor>, number::Error> {
+    if drafts.iter().all(|draft| !draft.included) {
+        return apportion(currency, exact, sum);
+    }
+    let mut groups = BTreeMap::<Taxed, (Amount, Vec<usize>)>::new();
+    for (index, (draft, amount)) in drafts.iter().zip(exact).enumerate() {
+        let group = groups.entry(draft.taxed()).or_default();
+        group.0 = group.0.add(*amount)?;
+        group.1.push(index);
+    }
+    let sums: Vec<Amount> = groups.values().map(|group| group.0).collect();
+    let mut printed = vec![Minor(0); exact.len()];
+    for (sum, (_, lines)) in apportion(currency, &sums, sum)?.into_iter().zip(groups.into_values()) {
+        let own: Vec<Amount> = lines.iter().filter_map(|index| exact.get(*index)).copied().collect();
+        for (index, part) in lines.into_iter().zip(apportion(currency, &own, sum)?) {
+            if let Some(line) = printed.get_mut(index) {
+                *line = part;
+            }
+        }
+    }
+    Ok(printed)
+}
+
 /// Shares printed money out over exact amounts: floor each, then one minor unit each to the largest remainders, the
 /// earlier first.
 pub(super) fn apportion(currency: Currency, exact: &[Amount], sum: Minor) -> Result<Vec<Minor>, number::Error> {
@@ -72,7 +102,7 @@ pub(super) fn apportion(currency: Currency, exact: &[Amount], sum: Minor) -> Res
     }
     let mut order: Vec<usize> = (0..exact.len()).collect();
     order.sort_by_key(|index| std::cmp::Reverse(exact.get(*index).map_or(0, |amount| amount.raw().rem_euclid(unit))));
-    // The floors fall short of the sum by less than the number of lines, but where a tax was taken out before.
+    // The floors fall short of the sum by no more than there are remainders: `each` is zero.
     let short = i128::from(sum.0) - parts.iter().map(|part| i128::from(part.0)).sum::<i128>();
     let count = i128::try_from(parts.len()).map_err(|_| TOO_LARGE)?;
     if count == 0 {

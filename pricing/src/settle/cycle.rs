@@ -5,7 +5,7 @@
 //! | no `every` of its own | | the period itself |
 //! | its own `every` | the full period that holds the first billed one of the same grid | the stretch in which the same plan version is sold on that grid, trials not counted |
 
-use crate::period::{Every, Period, Share};
+use crate::period::{Anchor, Every, Grid, Period, Share};
 use crate::subscription::{Subscription, Term};
 use crate::time::{self, Instant};
 
@@ -32,18 +32,18 @@ impl Cycle {
         if term.until.is_some_and(|until| until <= time) || time < subscription.first_billed {
             return Ok(None);
         }
-        let count = every.and_then(|every| term.grid.every.per(every)).unwrap_or(1);
-        if count == 1 {
+        let longer = every.filter(|every| term.grid.every.per(*every).is_some_and(|count| count > 1));
+        let Some(every) = longer else {
             let full = term.grid.containing(time)?;
             let part = full.clip(term.from.max(subscription.first_billed), term.until);
             return Ok(part.map(|part| Self { full, part }));
-        }
+        };
         let same_grid = |other: &Term| other.grid == term.grid;
         let same_sale = |other: &Term| other.grid == term.grid && other.plan == term.plan && !other.trial;
         let (counted_from, _) = run(&subscription.terms, index, same_grid);
         let (sold_from, sold_until) = run(&subscription.terms, index, same_sale);
         let origin = term.grid.containing(counted_from.max(subscription.first_billed))?;
-        let full = turn(term, origin, count, time)?;
+        let full = turns(&term.grid, every, origin).containing(time)?;
         Ok(full.clip(sold_from.max(subscription.first_billed), sold_until).map(|part| Self { full, part }))
     }
 
@@ -61,17 +61,20 @@ fn run(terms: &[Term], index: usize, holds: impl Fn(&Term) -> bool) -> (Instant,
     (first.map_or(Instant::MIN, |term| term.from), last.and_then(|term| term.until))
 }
 
-/// The turn of `count` full periods that holds a moment, the first of them beginning with `origin`.
-fn turn(term: &Term, origin: Period, count: u32, time: Instant) -> Result<Period, time::Error> {
-    let mut start = origin.start;
-    loop {
-        let mut end = start;
-        for _ in 0..count {
-            end = term.grid.containing(end)?.end;
-        }
-        if time < end {
-            return Ok(Period { start, end });
-        }
-        start = end;
-    }
+/// Where full turns are cut, which are counted from the full period `origin`: the same grid, cut at the
+/// origin's weekday or month only. (A period is cut at the last day of a month that is too short: the anchor's own day
+/// is kept, not the origin's.)
+fn turns(grid: &Grid, every: Every, origin: Period) -> Grid {
+    let first = grid.zone.date(origin.start);
+    let day = match grid.anchor {
+        Anchor::Day(day) | Anchor::MonthDay(_, day) => day,
+        Anchor::Calendar | Anchor::Weekday(_) => 1,
+    };
+    let anchor = match every {
+        Every::Hour | Every::Day => Anchor::Calendar,
+        Every::Week => Anchor::Weekday(first.weekday().to_monday_one_offset().unsigned_abs()),
+        Every::Month => grid.anchor,
+        Every::Quarter | Every::Year => Anchor::MonthDay(first.month().unsigned_abs(), day),
+    };
+    Grid { every, anchor, zone: grid.zone.clone() }
 }

@@ -198,6 +198,32 @@ fn a_yearly_fee_in_advance_is_billed_once_and_its_unused_part_credited() {
 }
 
 #[test]
+fn cycles_count_full_periods_from_the_first_billed_one() {
+    for (every, anchor, from, fee, until, starts) in [
+        ("month", "anchor: 31", "2025-11-15", "quarter", "2026-08-01", "2025-11-15 2026-01-31 2026-04-30 2026-07-31"),
+        ("month", "anchor: 15", "2024-02-20", "year", "2027-01-01", "2024-02-20 2025-02-15 2026-02-15"),
+        ("quarter", "anchor: 02-29", "2026-01-01", "year", "2028-12-01", "2026-01-01 2026-11-29 2027-11-29 2028-11-29"),
+        ("day", "", "2026-01-07", "week", "2026-01-22", "2026-01-07 2026-01-14 2026-01-21"),
+    ] {
+        let anchor = if anchor.is_empty() { String::new() } else { format!(", {anchor}") };
+        let mut world = World::new(&format!(
+            "customers: [{{id: c}}]\n\
+             plans: [{{id: p, currency: USD, every: {every}, fees: [{{id: base, amount: 10, when: advance, every: {fee}}}]}}]\n\
+             subscriptions: [{{id: s, customer: c, plan: p, from: {from}{anchor}}}]\n"
+        ));
+        world.apply("billing: {zero: issue}", "2020-01-02");
+        world.bill(until);
+        let found: Vec<String> = world
+            .bills
+            .iter()
+            .filter(|bill| bill.lines.iter().any(|line| line.kind == Kind::Fee))
+            .map(|bill| bill.period.end.to_string().replace("T00:00:00Z", ""))
+            .collect();
+        assert_eq!(found.join(" "), starts, "{fee} of {every}s");
+    }
+}
+
+#[test]
 fn a_fixed_discount_is_given_once_a_period_over_fees_in_advance_and_usage() {
     let mut world = world(
         &format!("discounts: [{{id: five, amount: 5.00}}], fees: [{{id: base, amount: 3, when: advance}}], {PER_UNIT}"),
