@@ -5,5 +5,6 @@
 
 // In the order in which data flows.
 pub mod books;
+pub mod charges;
 pub mod log;
 pub mod snapshots;

@@ -2,6 +2,7 @@
 
 // Reading order: the log, then what comes out of it, then the books.
 pub mod books;
+pub mod charges;
 pub mod log;
 pub mod snapshots;
 mod sqlite;

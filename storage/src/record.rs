@@ -33,7 +33,7 @@ mod dictionary;
 mod encode;
 #[cfg(test)]
 mod tests;
-mod wire;
+pub(crate) mod wire;
 
 pub use decode::{Event, Events, Values, decode};
 pub use encode::{EventsBuilder, encode_control};

@@ -3,26 +3,26 @@
 use super::DecodeError;
 
 /// The first bytes of every record.
-pub(super) const MAGIC: [u8; 2] = *b"FR";
+pub(crate) const MAGIC: [u8; 2] = *b"FR";
 /// Bytes before the body.
-pub(super) const HEADER_BYTES: usize = 8;
+pub(crate) const HEADER_BYTES: usize = 8;
 /// The kind of a record without events.
-pub(super) const KIND_CONTROL: u8 = 0;
+pub(crate) const KIND_CONTROL: u8 = 0;
 /// The kind of a record of events.
-pub(super) const KIND_EVENTS: u8 = 1;
+pub(crate) const KIND_EVENTS: u8 = 1;
 
 /// The account is that of the event before.
-pub(super) const SAME_ACCOUNT: u8 = 1;
+pub(crate) const SAME_ACCOUNT: u8 = 1;
 /// The type is that of the event before.
-pub(super) const SAME_TYPE: u8 = 2;
+pub(crate) const SAME_TYPE: u8 = 2;
 /// The source is that of the event before.
-pub(super) const SAME_SOURCE: u8 = 4;
+pub(crate) const SAME_SOURCE: u8 = 4;
 /// The shape is that of the event before.
-pub(super) const SAME_SHAPE: u8 = 8;
+pub(crate) const SAME_SHAPE: u8 = 8;
 
 /// Appends the lowest 7 bits first.
 #[inline]
-pub(super) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
+pub(crate) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push((value & 0x7f) as u8 | 0x80);
         value >>= 7;
@@ -33,37 +33,37 @@ pub(super) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
 
 /// Appends a length; a length in memory always fits 64 bits.
 #[inline]
-pub(super) fn put_length(out: &mut Vec<u8>, length: usize) {
+pub(crate) fn put_length(out: &mut Vec<u8>, length: usize) {
     put_varint(out, u64::try_from(length).unwrap_or(u64::MAX));
 }
 
 /// Appends text after its length.
 #[inline]
-pub(super) fn put_text(out: &mut Vec<u8>, text: &str) {
+pub(crate) fn put_text(out: &mut Vec<u8>, text: &str) {
     put_length(out, text.len());
     out.extend_from_slice(text.as_bytes());
 }
 
 /// Small numbers of either sign become small unsigned ones.
 #[inline]
-pub(super) const fn zigzag(value: i64) -> u64 {
+pub(crate) const fn zigzag(value: i64) -> u64 {
     ((value << 1) ^ (value >> 63)).cast_unsigned()
 }
 
 /// The inverse of [`zigzag`].
 #[inline]
-pub(super) const fn unzigzag(value: u64) -> i64 {
+pub(crate) const fn unzigzag(value: u64) -> i64 {
     (value >> 1).cast_signed() ^ -((value & 1).cast_signed())
 }
 
 /// The checksum of a record: over the header before it and the body after it.
-pub(super) fn checksum(head: &[u8], body: &[u8]) -> u32 {
+pub(crate) fn checksum(head: &[u8], body: &[u8]) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c(head), body)
 }
 
 /// Reads from the front of bytes.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     rest: &'a [u8],
 }
 
@@ -72,37 +72,37 @@ const ENDS_EARLY: DecodeError = DecodeError::Malformed { what: "the bytes end ea
 // === impl Reader ===
 
 impl<'a> Reader<'a> {
-    pub(super) const fn new(bytes: &'a [u8]) -> Self {
+    pub(crate) const fn new(bytes: &'a [u8]) -> Self {
         Self { rest: bytes }
     }
 
-    pub(super) const fn rest(&self) -> &'a [u8] {
+    pub(crate) const fn rest(&self) -> &'a [u8] {
         self.rest
     }
 
     #[inline]
-    pub(super) fn byte(&mut self) -> Result<u8, DecodeError> {
+    pub(crate) fn byte(&mut self) -> Result<u8, DecodeError> {
         let (&first, rest) = self.rest.split_first().ok_or(ENDS_EARLY)?;
         self.rest = rest;
         Ok(first)
     }
 
     #[inline]
-    pub(super) fn bytes(&mut self, count: usize) -> Result<&'a [u8], DecodeError> {
+    pub(crate) fn bytes(&mut self, count: usize) -> Result<&'a [u8], DecodeError> {
         let (taken, rest) = self.rest.split_at_checked(count).ok_or(ENDS_EARLY)?;
         self.rest = rest;
         Ok(taken)
     }
 
     #[inline]
-    pub(super) fn fixed_u64(&mut self) -> Result<u64, DecodeError> {
+    pub(crate) fn fixed_u64(&mut self) -> Result<u64, DecodeError> {
         let (taken, rest) = self.rest.split_first_chunk::<8>().ok_or(ENDS_EARLY)?;
         self.rest = rest;
         Ok(u64::from_le_bytes(*taken))
     }
 
     #[inline]
-    pub(super) fn varint(&mut self) -> Result<u64, DecodeError> {
+    pub(crate) fn varint(&mut self) -> Result<u64, DecodeError> {
         let first = self.byte()?;
         if first < 0x80 {
             return Ok(u64::from(first));
@@ -127,17 +127,17 @@ impl<'a> Reader<'a> {
 
     /// A varint that counts bytes or things in memory.
     #[inline]
-    pub(super) fn length(&mut self) -> Result<usize, DecodeError> {
+    pub(crate) fn length(&mut self) -> Result<usize, DecodeError> {
         usize::try_from(self.varint()?).map_err(|_| ENDS_EARLY)
     }
 
-    pub(super) fn text(&mut self) -> Result<&'a str, DecodeError> {
+    pub(crate) fn text(&mut self) -> Result<&'a str, DecodeError> {
         let length = self.length()?;
         std::str::from_utf8(self.bytes(length)?).map_err(|_| DecodeError::Malformed { what: "text is not UTF-8" })
     }
 
     /// A counted list; `read` reads one.
-    pub(super) fn list<T>(
+    pub(crate) fn list<T>(
         &mut self,
         mut read: impl FnMut(&mut Self) -> Result<T, DecodeError>,
     ) -> Result<Vec<T>, DecodeError> {

@@ -80,3 +80,9 @@ async fn the_others_pass_their_suites() {
     let snapshots = async || Arc::clone(&world.snapshots) as Arc<dyn crate::snapshots::Snapshots>;
     crate::conformance::snapshots::suite(snapshots).await;
 }
+
+#[tokio::test]
+async fn the_charges_pass_their_suite() {
+    let world = World::new(ShardCount::new(2).unwrap());
+    crate::conformance::charges::suite(async || Arc::clone(&world.charges) as Arc<dyn crate::charges::Charges>).await;
+}

@@ -1,0 +1,290 @@
+//! The suite for [`Charges`]: whatever was stored, every answer is that of the simple store in memory.
+
+use crate::charges::{Charges, Error, ExplainQuery, ManifestCursor, OutcomeQuery, PeriodKey, Resolution, UsageQuery};
+use crate::output::{
+    ChargeRow, ChargeRows, Counters, EventPlace, Manifest, Outcome, OutcomeKind, Output, Series, merge_rows,
+};
+use crate::shard::{Offset, Position, Shard};
+use crate::sim;
+use pricing::group::Group;
+use pricing::id::{CustomerId, MeterId, PlanId, PriceId, SubscriptionId, TenantId};
+use pricing::number::{Amount, Quantity};
+use pricing::period::Period;
+use pricing::plan::PlanRef;
+use pricing::time::Instant;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use std::sync::Arc;
+
+const RECORDS: u64 = 6;
+
+/// Runs all of it: `open` opens an empty store the first time, and the same one again after that.
+pub async fn suite(open: impl AsyncFn() -> Arc<dyn Charges>) {
+    let store = open().await;
+    let model = sim::charges::Charges::new(sim::faults::Faults::new(0, sim::faults::Chances::default()));
+    assert_eq!(store.boundary(Shard(1)).await.unwrap(), None);
+    let mut random = StdRng::seed_from_u64(1);
+    let mut all = Vec::new();
+    for step in 0..8u64 {
+        let mut outputs = Vec::new();
+        for shard in [Shard(0), Shard(1)] {
+            outputs.push(output(&mut random, shard, step * RECORDS));
+        }
+        model.insert(outputs.clone()).await.unwrap();
+        store.insert(outputs.clone()).await.unwrap();
+        all.extend(outputs);
+    }
+    agree(&*store, &model).await;
+    gaps_are_refused(&*store, &mut random).await;
+    // What was stored before, whole or cut into other pieces, changes nothing.
+    store.insert(all.clone()).await.unwrap();
+    store.insert(vec![joined(&all[12], &all[14])]).await.unwrap();
+    agree(&*store, &model).await;
+    drop(store);
+    let store = open().await;
+    agree(&*store, &model).await;
+    // A piece that begins before the boundary and ends after it adds what is new.
+    let next = output(&mut random, Shard(0), 8 * RECORDS);
+    store.insert(vec![joined(&all[14], &next)]).await.unwrap();
+    model.insert(vec![next]).await.unwrap();
+    agree(&*store, &model).await;
+    sums_merge(&*store).await;
+}
+
+/// Every question that can be asked gets one answer from both.
+async fn agree(store: &dyn Charges, model: &dyn Charges) {
+    for shard in [Shard(0), Shard(1), Shard(2)] {
+        assert_eq!(store.boundary(shard).await.unwrap(), model.boundary(shard).await.unwrap());
+    }
+    let (mut cursor, mut manifests) = (ManifestCursor::default(), Vec::new());
+    loop {
+        let page = store.manifests(cursor, 3).await.unwrap();
+        let Some(last) = page.last() else { break };
+        assert!(page.is_sorted_by_key(|entry| entry.0) && page[0].0 > cursor && page.len() <= 3);
+        cursor = last.0;
+        manifests.extend(page.into_iter().map(|(_, manifest)| manifest));
+    }
+    let expected = model.manifests(ManifestCursor::default(), 1000).await.unwrap();
+    assert_eq!(manifests, expected.into_iter().map(|(_, manifest)| manifest).collect::<Vec<_>>());
+    for tenant in ["acme", "other", "nobody"] {
+        let tenant = TenantId::new(tenant).unwrap();
+        let sums = store.sums(&tenant, &periods()).await.unwrap();
+        assert_eq!(sums, model.sums(&tenant, &periods()).await.unwrap());
+        let newest = sorted(store.newest(&tenant, &periods()).await.unwrap());
+        assert_eq!(newest, sorted(model.newest(&tenant, &periods()).await.unwrap()));
+        usages_agree(store, model, &tenant).await;
+        explanations_agree(store, model, &tenant).await;
+        outcomes_agree(store, model, &tenant).await;
+    }
+}
+
+fn sorted(mut manifests: Vec<Manifest>) -> Vec<Manifest> {
+    manifests.sort_by_key(|manifest| manifest.position);
+    manifests
+}
+
+async fn usages_agree(store: &dyn Charges, model: &dyn Charges, tenant: &TenantId) {
+    let times = [None, Some(hours(3)), Some(hours(30)), Some(Instant::MIN), Some(Instant::MAX)];
+    for by in [Resolution::Period, Resolution::Day, Resolution::Hour] {
+        for (from, until) in times.iter().flat_map(|from| times.iter().map(move |until| (*from, *until))) {
+            for (customer, meter) in [(None, None), (Some("c1"), None), (None, Some("m0")), (Some("c2"), Some("m1"))] {
+                let query = UsageQuery {
+                    tenant: tenant.clone(),
+                    customer: customer.map(|customer| CustomerId::new(customer).unwrap()),
+                    meter: meter.map(|meter| MeterId::new(meter).unwrap()),
+                    from,
+                    until,
+                    by,
+                };
+                let (found, expected) = (store.usage(&query).await.unwrap(), model.usage(&query).await.unwrap());
+                assert_eq!(found, expected, "{query:?}");
+            }
+        }
+    }
+}
+
+async fn explanations_agree(store: &dyn Charges, model: &dyn Charges, tenant: &TenantId) {
+    for period in periods() {
+        for (price, group) in [(None, None), (Some("p1"), None), (Some("p0"), Some(group(1)))] {
+            let price = price.map(|price| PriceId::new(price).unwrap());
+            let (tenant, period) = (tenant.clone(), period.clone());
+            let mut query = ExplainQuery { tenant, period, price, group, after: None, count_max: 1000 };
+            let expected = model.explain(&query).await.unwrap();
+            assert_eq!(store.explain(&query).await.unwrap(), expected);
+            query.count_max = 7;
+            let mut paged = Vec::new();
+            loop {
+                let page = store.explain(&query).await.unwrap();
+                let Some(last) = page.last() else { break };
+                query.after = Some((last.time, last.position));
+                paged.extend(page);
+            }
+            assert_eq!(paged, expected);
+        }
+    }
+}
+
+async fn outcomes_agree(store: &dyn Charges, model: &dyn Charges, tenant: &TenantId) {
+    for customer in [None, Some("c1".to_owned())] {
+        for kinds in [vec![], vec![OutcomeKind::Parked], vec![OutcomeKind::Unpriced, OutcomeKind::NotBackfilled]] {
+            let (tenant, customer) = (tenant.clone(), customer.clone());
+            let mut query = OutcomeQuery { tenant, customer, kinds, after: None, count_max: 1000 };
+            let expected = model.outcomes(&query).await.unwrap();
+            query.count_max = 2;
+            let mut paged = Vec::new();
+            loop {
+                let page = store.outcomes(&query).await.unwrap();
+                let Some(last) = page.last() else { break };
+                query.after = Some(last.position);
+                paged.extend(page);
+            }
+            assert_eq!(paged, expected);
+        }
+    }
+}
+
+async fn gaps_are_refused(store: &dyn Charges, random: &mut StdRng) {
+    let before = store.boundary(Shard(0)).await.unwrap();
+    let fine = output(random, Shard(0), 8 * RECORDS);
+    let gap = output(random, Shard(1), 8 * RECORDS + 1);
+    match store.insert(vec![fine, gap]).await {
+        Err(Error::Gap { shard: Shard(1), next, from }) => {
+            assert_eq!((next, from), (Offset(8 * RECORDS), Offset(8 * RECORDS + 1)));
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(store.boundary(Shard(0)).await.unwrap(), before, "all of an insert or nothing");
+}
+
+async fn sums_merge(store: &dyn Charges) {
+    let sums = store.sums(&TenantId::new("acme").unwrap(), &periods()).await.unwrap();
+    for of_period in sums {
+        let rows: u64 = of_period.iter().map(|sum| sum.count).sum();
+        let merged = merge_rows(of_period.clone(), |price| price.as_str() == "p0").unwrap();
+        assert_eq!(rows, merged.iter().map(|sum| sum.count).sum::<u64>());
+        assert!(merged.iter().all(|sum| (sum.price.as_str() == "p0") == (sum.row > 0)));
+        assert!(merged.is_sorted_by(|a, b| (&a.price, &a.group, a.row) < (&b.price, &b.group, b.row)));
+    }
+}
+
+fn hours(count: i64) -> Instant {
+    Instant::from_nanos(count * 3_600_000_000_000)
+}
+
+fn group(number: u32) -> Group {
+    Group(if number == 0 { [].into() } else { [("region".into(), format!("r\"{number}").into())].into() })
+}
+
+fn periods() -> Vec<PeriodKey> {
+    let key = |customer: u32, start: i64| PeriodKey {
+        customer: CustomerId::new(&format!("c{customer}")).unwrap(),
+        subscription: SubscriptionId::new("s").unwrap(),
+        start: hours(start * 24),
+    };
+    (0..4).flat_map(|customer| (0..2).map(move |start| key(customer, start))).collect()
+}
+
+/// The output of [`RECORDS`] records from `from` on.
+pub fn output(random: &mut StdRng, shard: Shard, from: u64) -> Output {
+    let mut charges = ChargeRows { sources: vec!["api".into(), "".into()], ..ChargeRows::default() };
+    charges.series = (0..12).map(|number| series(random, number)).collect();
+    let (mut manifests, mut outcomes) = (Vec::new(), Vec::new());
+    for offset in from..from + RECORDS {
+        for index in 0..random.random_range(0..12u32) {
+            let row = row(random, offset, index, &mut charges.ids);
+            charges.rows.push(row);
+        }
+        let position = Position { shard, offset: Offset(offset), index: 0 };
+        manifests.push(manifest(random, position));
+        outcomes.push(outcome(random, position));
+    }
+    let counters = Counters { arrivals: from + 100, ..Counters::default() };
+    let (to, log_time) = (Offset(from + RECORDS), hours(i64::try_from(from).unwrap()));
+    Output { shard, from: Offset(from), to, log_time, charges, manifests, outcomes, counters }
+}
+
+fn series(random: &mut StdRng, number: u32) -> Series {
+    Series {
+        tenant: TenantId::new(if number == 11 { "other" } else { "acme" }).unwrap(),
+        customer: CustomerId::new(&format!("c{}", random.random_range(0..3u32))).unwrap(),
+        subscription: SubscriptionId::new("s").unwrap(),
+        start: hours(random.random_range(0..2i64) * 24),
+        plan: PlanRef { id: PlanId::new("payg").unwrap(), version: 1 },
+        price: PriceId::new(&format!("p{}", number % 2)).unwrap(),
+        meter: MeterId::new(&format!("m{}", number % 2)).unwrap(),
+        group: group(random.random_range(0..3)),
+    }
+}
+
+fn row(random: &mut StdRng, offset: u64, index: u32, ids: &mut String) -> ChargeRow {
+    ids.push_str(&"é".repeat(random.random_range(0..5)));
+    ids.push_str(&offset.to_string());
+    let none = random.random_range(0..10) == 0;
+    let large = Amount::RAW_MAX / 1_000_000;
+    ChargeRow {
+        series: random.random_range(0..12),
+        offset: Offset(offset),
+        index,
+        event: EventPlace {
+            offset: Offset(random.random_range(0..=offset)),
+            index: if none { u32::MAX } else { random.random_range(0..9) },
+        },
+        id_end: u32::try_from(ids.len()).unwrap(),
+        source: random.random_range(0..2),
+        time: Instant::from_nanos(random.random_range(0..172_800_000_000_000i64)),
+        quantity: Quantity::from_raw(random.random_range(-5..1_000_000_000_000i128)).unwrap(),
+        amount: Amount::from_raw(random.random_range(-large..large)).unwrap(),
+        tier: random.random_range(1..4),
+    }
+}
+
+fn manifest(random: &mut StdRng, position: Position) -> Manifest {
+    let key = periods().swap_remove(random.random_range(0..6));
+    Manifest {
+        tenant: TenantId::new("acme").unwrap(),
+        customer: key.customer,
+        subscription: key.subscription,
+        period: Period { start: key.start, end: hours(99) },
+        plan: PlanRef { id: PlanId::new("payg").unwrap(), version: 1 },
+        revision: u32::try_from(position.offset.0).unwrap() * 2 + u32::from(position.shard.0),
+        position,
+        parked: 0,
+        entries: Vec::new(),
+    }
+}
+
+fn outcome(random: &mut StdRng, position: Position) -> Outcome {
+    let kinds = [OutcomeKind::Unpriced, OutcomeKind::Parked, OutcomeKind::Conflict, OutcomeKind::NotBackfilled];
+    Outcome {
+        kind: kinds[random.random_range(0..4)],
+        position,
+        event: EventPlace { offset: position.offset, index: 3 },
+        tenant: TenantId::new("acme").unwrap(),
+        customer: format!("c{}", random.random_range(0..3u32)),
+        source: "api".into(),
+        id: "e".into(),
+        event_type: "call".into(),
+        time: hours(1),
+        reason: "because".into(),
+        properties: vec![("a".into(), "1".into())],
+    }
+}
+
+/// One output with what both have; the second follows the first.
+fn joined(first: &Output, second: &Output) -> Output {
+    let mut both = first.clone();
+    let (series, sources) = (both.charges.series.len(), both.charges.sources.len());
+    let ids = u32::try_from(both.charges.ids.len()).unwrap();
+    both.charges.series.extend(second.charges.series.iter().cloned());
+    both.charges.sources.extend(second.charges.sources.iter().cloned());
+    both.charges.ids.push_str(&second.charges.ids);
+    both.charges.rows.extend(second.charges.rows.iter().map(|row| ChargeRow {
+        series: row.series + u32::try_from(series).unwrap(),
+        source: row.source + u32::try_from(sources).unwrap(),
+        id_end: row.id_end + ids,
+        ..*row
+    }));
+    both.manifests.extend(second.manifests.iter().cloned());
+    both.outcomes.extend(second.outcomes.iter().cloned());
+    Output { to: second.to, log_time: second.log_time, counters: second.counters, ..both }
+}

@@ -1,0 +1,1 @@
+INSERT INTO manifests (tenant, customer, subscription, start, revision, body) VALUES (?, ?, ?, ?, ?, ?)

@@ -1,0 +1,1 @@
+INSERT OR REPLACE INTO outcomes (tenant, shard, record, place, kind, customer, body) VALUES (?, ?, ?, ?, ?, ?, ?)

@@ -1,0 +1,294 @@
+//! The questions that are asked of charges.
+
+use super::chunk::{Row, Rows};
+use super::{Failed, damaged};
+use crate::charges::{Charge, ExplainQuery, ManifestCursor, OutcomeQuery, PeriodKey, Resolution, Usage, UsageQuery};
+use crate::output::{Manifest, Outcome, Sum, row_hash};
+use crate::shard::Position;
+use pricing::group::Group;
+use pricing::id::{MeterId, PriceId, TenantId};
+use pricing::number::{Amount, Quantity};
+use pricing::time::Instant;
+use rusqlite::{Connection, OptionalExtension, named_params};
+use std::collections::{BTreeMap, HashMap};
+
+/// A chunk and what its rows share.
+struct Chunk<'a> {
+    price: PriceId,
+    group: Group,
+    meter: MeterId,
+    rows: Rows<'a>,
+}
+
+fn json<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, Failed> {
+    serde_json::from_str(text).map_err(|error| damaged(&error))
+}
+
+fn limit(count_max: usize) -> i64 {
+    i64::try_from(count_max).unwrap_or(i64::MAX)
+}
+
+/// See [`crate::charges::Charges::manifests`].
+pub(super) fn manifests(
+    connection: &Connection,
+    cursor: ManifestCursor,
+    count_max: usize,
+) -> Result<Vec<(ManifestCursor, Manifest)>, Failed> {
+    let sql = "SELECT cursor, body FROM manifests WHERE cursor > ? ORDER BY cursor LIMIT ?";
+    let mut statement = connection.prepare_cached(sql)?;
+    let after = i64::try_from(cursor.0).unwrap_or(i64::MAX);
+    let mut rows = statement.query((after, limit(count_max)))?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (number, body): (i64, String) = (row.get(0)?, row.get(1)?);
+        found.push((ManifestCursor(number.cast_unsigned()), json(&body)?));
+    }
+    Ok(found)
+}
+
+/// See [`crate::charges::Charges::newest`].
+pub(super) fn newest(
+    connection: &Connection,
+    tenant: &TenantId,
+    periods: &[PeriodKey],
+) -> Result<Vec<Manifest>, Failed> {
+    let mut statement = connection.prepare_cached(include_str!("newest.sql"))?;
+    let mut found = Vec::new();
+    for PeriodKey { customer, subscription, start } in periods {
+        let key = (tenant.as_str(), customer.as_str(), subscription.as_str(), start.nanos());
+        let body: Option<String> = statement.query_row(key, |row| row.get(0)).optional()?;
+        found.extend(body.map(|body| json(&body)).transpose()?);
+    }
+    Ok(found)
+}
+
+/// See [`crate::charges::Charges::sums`].
+pub(super) fn sums(connection: &Connection, tenant: &TenantId, period: &PeriodKey) -> Result<Vec<Sum>, Failed> {
+    let mut statement = connection.prepare_cached(include_str!("period.sql"))?;
+    let mut chunks = statement.query(named_params! {
+        ":tenant": tenant.as_str(), ":customer": period.customer.as_str(),
+        ":subscription": period.subscription.as_str(), ":start": period.start.nanos(),
+    })?;
+    let mut sums: BTreeMap<(PriceId, Group, u32), Sum> = BTreeMap::new();
+    while let Some(row) = chunks.next()? {
+        let Chunk { price, group, rows, .. } = chunk(row)?;
+        for sum in sums_of_chunk(&price, &group, rows)? {
+            match sums.get_mut(&(price.clone(), group.clone(), sum.row)) {
+                Some(known) => known.absorb(&sum).map_err(|error| damaged(&error))?,
+                None => drop(sums.insert((price.clone(), group.clone(), sum.row), sum)),
+            }
+        }
+    }
+    Ok(sums.into_values().collect())
+}
+
+/// One sum for each tier that occurs.
+fn sums_of_chunk(price: &PriceId, group: &Group, rows: Rows<'_>) -> Result<Vec<Sum>, Failed> {
+    let mut sums: Vec<Sum> = Vec::new();
+    for row in rows {
+        let Row { charge, id } = row.map_err(|error| damaged(&error))?;
+        let at = match sums.iter().position(|sum| sum.row == charge.tier) {
+            Some(at) => at,
+            None => {
+                let (price, group, row) = (price.clone(), group.clone(), charge.tier);
+                let (quantity, amount) = (Quantity::ZERO, Amount::ZERO);
+                sums.push(Sum { price, group, row, count: 0, quantity, amount, hash: 0 });
+                sums.len() - 1
+            }
+        };
+        let Some(sum) = sums.get_mut(at) else { continue };
+        sum.count += 1;
+        sum.quantity = sum.quantity.add(charge.quantity).map_err(|error| damaged(&error))?;
+        sum.amount = sum.amount.add(charge.amount).map_err(|error| damaged(&error))?;
+        sum.hash = sum.hash.wrapping_add(row_hash(&charge, id));
+    }
+    Ok(sums)
+}
+
+/// Reads the columns price, grouping, meter, rows.
+fn chunk<'a>(row: &'a rusqlite::Row<'_>) -> Result<Chunk<'a>, Failed> {
+    let text = |at: usize| row.get_ref(at)?.as_str().map_err(|error| damaged(&error));
+    let price = PriceId::new(text(0)?).map_err(|error| damaged(&error))?;
+    let meter = MeterId::new(text(2)?).map_err(|error| damaged(&error))?;
+    let bytes = row.get_ref(3)?.as_blob().map_err(|error| damaged(&error))?;
+    let rows = Rows::read(bytes).map_err(|error| damaged(&error))?;
+    Ok(Chunk { price, group: json(text(1)?)?, meter, rows })
+}
+
+/// See [`crate::charges::Charges::explain`].
+pub(super) fn explain(connection: &Connection, query: &ExplainQuery) -> Result<Vec<Charge>, Failed> {
+    let mut statement = connection.prepare_cached(include_str!("explain.sql"))?;
+    let grouping = query.group.as_ref().map(serde_json::to_string).transpose().map_err(|error| damaged(&error))?;
+    let time_min = query.after.map_or(i64::MIN, |(time, _)| time.nanos());
+    let mut chunks = statement.query(named_params! {
+        ":tenant": query.tenant.as_str(), ":customer": query.period.customer.as_str(),
+        ":subscription": query.period.subscription.as_str(), ":start": query.period.start.nanos(),
+        ":price": query.price.as_ref().map(PriceId::as_str), ":grouping": grouping, ":time_min": time_min,
+    })?;
+    let mut found: Vec<Charge> = Vec::new();
+    let enough = query.count_max.saturating_mul(2).max(1024);
+    while let Some(row) = chunks.next()? {
+        let mut chunk = chunk(row)?;
+        while let Some(row) = chunk.rows.next() {
+            let row = row.map_err(|error| damaged(&error))?;
+            let position = Position { shard: chunk.rows.shard, offset: row.charge.offset, index: row.charge.index };
+            if query.after.is_none_or(|after| (row.charge.time, position) > after) {
+                found.push(charge(&chunk, position, &row)?);
+            }
+            if found.len() > enough {
+                keep_first(&mut found, query.count_max);
+            }
+        }
+    }
+    keep_first(&mut found, query.count_max);
+    Ok(found)
+}
+
+fn keep_first(found: &mut Vec<Charge>, count_max: usize) {
+    found.sort_unstable_by_key(|charge| (charge.time, charge.position));
+    found.truncate(count_max);
+}
+
+fn charge(chunk: &Chunk<'_>, position: Position, row: &Row<'_>) -> Result<Charge, Failed> {
+    let source = usize::try_from(row.charge.source).ok().and_then(|source| chunk.rows.sources.get(source));
+    Ok(Charge {
+        price: chunk.price.clone(),
+        meter: chunk.meter.clone(),
+        group: chunk.group.clone(),
+        position,
+        event: row.charge.event,
+        source: (*source.ok_or_else(|| damaged(&"a charge names a source that its chunk has not got"))?).to_owned(),
+        id: row.id.to_owned(),
+        time: row.charge.time,
+        quantity: row.charge.quantity,
+        amount: row.charge.amount,
+        tier: row.charge.tier,
+    })
+}
+
+/// See [`crate::charges::Charges::outcomes`].
+pub(super) fn outcomes(connection: &Connection, query: &OutcomeQuery) -> Result<Vec<Outcome>, Failed> {
+    let mut statement = connection.prepare_cached(include_str!("outcomes.sql"))?;
+    let kinds = serde_json::to_string(&query.kinds).map_err(|error| damaged(&error))?;
+    let (shard, record, place) = query.after.map_or((-1, 0, 0), |after| {
+        (i32::from(after.shard.0), i64::try_from(after.offset.0).unwrap_or(i64::MAX), after.index)
+    });
+    let mut rows = statement.query(named_params! {
+        ":tenant": query.tenant.as_str(), ":shard": shard, ":record": record, ":place": place,
+        ":customer": query.customer, ":kinds": (!query.kinds.is_empty()).then_some(kinds),
+        ":count_max": limit(query.count_max),
+    })?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(json(&row.get::<_, String>(0)?)?);
+    }
+    Ok(found)
+}
+
+/// See [`crate::charges::Charges::usage`].
+pub(super) fn usage(connection: &Connection, query: &UsageQuery) -> Result<Vec<Usage>, Failed> {
+    let from = query.from.map_or(i64::MIN, Instant::nanos);
+    let last = match query.until.map(|until| until.nanos().checked_sub(1)) {
+        None => i64::MAX,
+        Some(Some(last)) => last,
+        Some(None) => return Ok(Vec::new()),
+    };
+    let (tenant, meter) = (query.tenant.as_str(), query.meter.as_ref().map(MeterId::as_str));
+    let sql = match query.customer {
+        Some(_) => include_str!("usage_of_customer.sql"),
+        None => include_str!("usage.sql"),
+    };
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = match &query.customer {
+        Some(customer) => statement.query(named_params! {
+            ":tenant": tenant, ":customer": customer.as_str(), ":meter": meter, ":from": from, ":last": last,
+        })?,
+        None => statement.query(named_params! {":tenant": tenant, ":meter": meter, ":from": from, ":last": last})?,
+    };
+    let mut found: HashMap<(i64, Option<i64>), Usage> = HashMap::new();
+    while let Some(row) = rows.next()? {
+        add_chunk(row, (from, last), query.by, &mut found)?;
+    }
+    let mut found: Vec<Usage> = found.into_values().collect();
+    found.sort_unstable_by(|a, b| usage_key(a).cmp(&usage_key(b)));
+    Ok(found)
+}
+
+type UsageKey<'a> = (&'a str, &'a str, Instant, &'a PriceId, &'a MeterId, &'a Group, Option<Instant>);
+
+fn usage_key(usage: &Usage) -> UsageKey<'_> {
+    let (customer, subscription) = (usage.customer.as_str(), usage.subscription.as_str());
+    (customer, subscription, usage.period, &usage.price, &usage.meter, &usage.group, usage.bucket)
+}
+
+/// Adds a chunk's totals where all of its rows are wanted in one stretch, otherwise row by row.
+fn add_chunk(
+    row: &rusqlite::Row<'_>,
+    (from, last): (i64, i64),
+    by: Resolution,
+    found: &mut HashMap<(i64, Option<i64>), Usage>,
+) -> Result<(), Failed> {
+    let (time_min, time_max): (i64, i64) = (row.get(8)?, row.get(9)?);
+    let bucket = bucket(by, time_min);
+    if from <= time_min && time_max <= last && bucket == self::bucket(by, time_max) {
+        let count: i64 = row.get(7)?;
+        let quantity = Quantity::from_raw(i128::from_le_bytes(row.get(10)?)).map_err(|error| damaged(&error))?;
+        let amount = Amount::from_raw(i128::from_le_bytes(row.get(11)?)).map_err(|error| damaged(&error))?;
+        return add(row, bucket, (count.cast_unsigned(), quantity, amount), found);
+    }
+    let bytes = row.get_ref(12)?.as_blob().map_err(|error| damaged(&error))?;
+    for charge in Rows::read(bytes).map_err(|error| damaged(&error))? {
+        let Row { charge, .. } = charge.map_err(|error| damaged(&error))?;
+        let time = charge.time.nanos();
+        if from <= time && time <= last {
+            add(row, self::bucket(by, time), (1, charge.quantity, charge.amount), found)?;
+        }
+    }
+    Ok(())
+}
+
+fn add(
+    row: &rusqlite::Row<'_>,
+    bucket: Option<i64>,
+    (count, quantity, amount): (u64, Quantity, Amount),
+    found: &mut HashMap<(i64, Option<i64>), Usage>,
+) -> Result<(), Failed> {
+    let key = (row.get(0)?, bucket);
+    let usage = match found.entry(key) {
+        std::collections::hash_map::Entry::Occupied(usage) => usage.into_mut(),
+        std::collections::hash_map::Entry::Vacant(free) => free.insert(empty_usage(row, bucket)?),
+    };
+    usage.count = usage.count.saturating_add(count);
+    usage.quantity = usage.quantity.add(quantity).map_err(|error| damaged(&error))?;
+    usage.amount = usage.amount.add(amount).map_err(|error| damaged(&error))?;
+    Ok(())
+}
+
+fn empty_usage(row: &rusqlite::Row<'_>, bucket: Option<i64>) -> Result<Usage, Failed> {
+    fn id<T: std::str::FromStr<Err: std::fmt::Display>>(row: &rusqlite::Row<'_>, at: usize) -> Result<T, Failed> {
+        let text = row.get_ref(at)?.as_str().map_err(|error| damaged(&error))?;
+        text.parse().map_err(|error| damaged::<T::Err>(&error))
+    }
+    Ok(Usage {
+        customer: id(row, 1)?,
+        subscription: id(row, 2)?,
+        period: Instant::from_nanos(row.get(3)?),
+        bucket: bucket.map(Instant::from_nanos),
+        meter: id(row, 4)?,
+        price: id(row, 5)?,
+        group: json(row.get_ref(6)?.as_str().map_err(|error| damaged(&error))?)?,
+        count: 0,
+        quantity: Quantity::ZERO,
+        amount: Amount::ZERO,
+    })
+}
+
+/// The start of the UTC day or hour that holds a time.
+fn bucket(by: Resolution, time: i64) -> Option<i64> {
+    let length = match by {
+        Resolution::Period => return None,
+        Resolution::Day => 86_400_000_000_000,
+        Resolution::Hour => 3_600_000_000_000,
+    };
+    Some(time.saturating_sub(time.rem_euclid(length)))
+}

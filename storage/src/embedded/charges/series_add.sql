@@ -1,0 +1,1 @@
+INSERT INTO series (tenant, customer, subscription, start, price, grouping, plan, meter) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
