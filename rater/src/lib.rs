@@ -10,6 +10,8 @@ pub mod driver;
 pub mod fold;
 pub mod ids;
 pub mod offline;
+#[cfg(test)]
+mod sample;
 
 pub use codec::Malformed;
 pub use driver::open;
