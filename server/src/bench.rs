@@ -1,10 +1,15 @@
 //! The benchmarks: what Farthing does on this machine, client and server together.
 
-// What is measured, on which machine, then each benchmark.
+// What is measured, on which machine, with what load; then each benchmark.
+mod client;
+pub(crate) mod embedded;
 mod figures;
+pub(crate) mod fold;
+pub(crate) mod ingest;
+mod load;
 mod machine;
 mod meter;
 
-pub(crate) use figures::{Figures, Latency};
+pub(crate) use figures::{Figures, Latency, print};
 pub(crate) use machine::Machine;
 pub(crate) use meter::Meter;

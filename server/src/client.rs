@@ -66,6 +66,11 @@ impl Client {
         Ok(Self { service: InterceptedService::new(channel, credentials(connection)?) })
     }
 
+    /// The channel itself.
+    pub(crate) fn service(&self) -> &Service {
+        &self.service
+    }
+
     services! {
         /// Events.
         ingest: ingest_service_client::IngestServiceClient

@@ -10,7 +10,7 @@ use rand::{RngExt, SeedableRng};
 pub(crate) const CATALOG: &str = include_str!("../demo/catalog.yaml");
 
 /// When the story begins: the catalog is applied and the month of use reported in one go, near the month's end.
-pub(crate) const NOW: &str = "2026-01-31T22:00:00Z";
+pub(crate) const NOW: &str = "2026-01-31T20:30:00Z";
 
 /// When the month is billed: after its end, grace and review.
 pub(crate) const LATER: &str = "2026-02-03T00:00:00Z";

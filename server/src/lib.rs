@@ -18,6 +18,7 @@ mod failure;
 mod offline;
 mod output;
 mod reader;
+mod system;
 
 use clap::Parser;
 use std::process::ExitCode;

@@ -7,7 +7,7 @@ mod fold;
 mod period;
 
 pub(crate) use bills::bills;
-pub(crate) use fold::{Totals, fold};
+pub(crate) use fold::{Limits, Totals, declarations, fold};
 pub(crate) use period::Asked;
 
 use crate::failure::{Failure, Result, read_text};

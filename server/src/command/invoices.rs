@@ -10,7 +10,6 @@ use clap::{Args, Subcommand, ValueEnum};
 use proto::v1;
 use std::path::PathBuf;
 
-#[allow(unused_imports)] // TODO demo
 pub(crate) use show::text as document_text;
 
 const AFTER: &str = "\
@@ -186,19 +185,16 @@ pub(crate) async fn all(client: &Client, customer: String, status: &str) -> Resu
 
 /// The list as a table.
 pub(crate) fn list_table(invoices: &[v1::InvoiceSummary]) -> Grid {
-    let mut grid = Grid::new(&["NUMBER", "STATUS", "CUSTOMER", "PERIOD", ">TOTAL", "ID"]);
+    let mut grid = Grid::new(&["NUMBER", "STATUS", ">TOTAL", "FROM (UTC)", "ID: CUSTOMER/CURRENCY/END"]);
     for invoice in invoices {
         let number = if invoice.number.is_empty() { "–" } else { &invoice.number };
-        let start = instant_text(invoice.start.as_ref());
-        let end = instant_text(invoice.end.as_ref());
-        let period = format!("{} – {}", show::short(&start), show::short(&end));
-        let status = if invoice.reason.is_empty() {
-            invoice.status.clone()
-        } else {
-            format!("{}: {}", invoice.status, invoice.reason)
+        let start = show::short(&instant_text(invoice.start.as_ref()));
+        let status = match invoice.reason.as_str() {
+            "" => invoice.status.clone(),
+            reason => format!("{}: {reason}", invoice.status),
         };
         let total = format!("{} {}", invoice.total, invoice.currency);
-        grid.row([number, &status, &invoice.customer, &period, &total, &invoice.id]);
+        grid.row([number, &status, &total, &start, &invoice.id]);
     }
     grid
 }

@@ -40,7 +40,9 @@ pub(crate) fn fold(catalog: &Catalog, events: Events, until: Instant) -> Result<
     let shards = ShardCount::new(1).ok_or_else(|| Failure::refused("no shards"))?;
     let mut run = Run { fold: Fold::new(Shard(0), shards, rater::fold::Options::default()), totals: Totals::default() };
     run.control(&Control::Open { shard: Shard(0), shards, key: "0".repeat(32) })?;
-    for control in declarations(catalog) {
+    let forever = Span::from_nanos(i64::MAX);
+    let limits = Limits { past: forever, future: forever, grace: Span::ZERO };
+    for control in declarations(catalog, super::declared_at(), limits) {
         run.control(&control)?;
     }
     run.events(catalog.tenant(), events)?;
@@ -53,28 +55,31 @@ pub(crate) fn fold(catalog: &Catalog, events: Events, until: Instant) -> Result<
     Ok(run.totals)
 }
 
+/// The limits that a catalog record carries.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// How old an event may be.
+    pub(crate) past: Span,
+    /// How far ahead an event may be.
+    pub(crate) future: Span,
+    /// How long after its end a period closes.
+    pub(crate) grace: Span,
+}
+
 /// The records that an applied catalog is in the log.
-fn declarations(catalog: &Catalog) -> Vec<Control> {
-    let forever = Span::from_nanos(i64::MAX);
-    let mut records = vec![
-        Control::Tick { time: super::declared_at() },
-        Control::Catalog(CatalogRecord {
-            tenant: catalog.tenant().clone(),
-            version: 1,
-            meters: catalog.meters_in_force(),
-            plans: catalog.plan_versions().cloned().collect(),
-            past: forever,
-            future: forever,
-            grace: Span::ZERO,
-        }),
-    ];
+pub(crate) fn declarations(catalog: &Catalog, at: Instant, limits: Limits) -> Vec<Control> {
+    let tenant = catalog.tenant();
+    let Limits { past, future, grace } = limits;
+    let (meters, plans) = (catalog.meters_in_force(), catalog.plan_versions().cloned().collect());
+    let declared = CatalogRecord { tenant: tenant.clone(), version: 1, meters, plans, past, future, grace };
+    let mut records = vec![Control::Tick { time: at }, Control::Catalog(declared)];
     records.extend(catalog.customers().keys().map(|customer| {
         Control::Customer(CustomerRecord {
-            tenant: catalog.tenant().clone(),
+            tenant: tenant.clone(),
             customer: customer.clone(),
             version: 1,
             subscriptions: catalog.timelines(customer),
-            at: super::declared_at(),
+            at,
         })
     }));
     records

@@ -23,9 +23,23 @@ pub(crate) fn text(document: &str) -> Result<String> {
     Ok(out)
 }
 
-/// `2026-01-01` for midnight in UTC, else the whole instant.
-pub(crate) fn short(instant: &str) -> &str {
-    instant.strip_suffix("T00:00:00Z").unwrap_or(instant)
+/// `2026-01-01` for midnight in UTC, `2026-01-01 23:00` for a whole minute, else the whole instant.
+pub(crate) fn short(instant: &str) -> String {
+    let minute = || instant.strip_suffix(":00Z").map(|minute| minute.replace('T', " "));
+    match instant.strip_suffix("T00:00:00Z") {
+        Some(day) => day.to_owned(),
+        None => minute().unwrap_or_else(|| instant.to_owned()),
+    }
+}
+
+/// At most ten decimals; `…` says that there are more, which JSON shows.
+fn brief(number: &str) -> String {
+    match number.split_once('.') {
+        Some((whole, decimals)) if decimals.len() > 10 => {
+            format!("{whole}.{}…", decimals.get(..10).unwrap_or_default())
+        }
+        _ => number.to_owned(),
+    }
 }
 
 fn head(document: &Value, out: &mut String) -> std::fmt::Result {
@@ -50,11 +64,17 @@ fn lines(document: &Value) -> Grid {
             text => text,
         };
         let per = field(line, "per");
-        let each = match field(line, "each") {
+        let each = match brief(&field(line, "each")) {
             each if per.is_empty() || per == "1" => each,
             each => format!("{each} / {per}"),
         };
-        grid.row([description, field(line, "quantity"), each, field(line, "amount_exact"), field(line, "amount")]);
+        grid.row([
+            description,
+            brief(&field(line, "quantity")),
+            each,
+            brief(&field(line, "amount_exact")),
+            field(line, "amount"),
+        ]);
     }
     grid
 }
@@ -64,7 +84,7 @@ fn foot(document: &Value, out: &mut String) -> std::fmt::Result {
     writeln!(out, "{}", "─".repeat(WIDTH))?;
     let mut row =
         |name: &str, amount: String| writeln!(out, "{name:>width$} {amount:>16} {currency}", width = WIDTH - 22);
-    row(&format!("Net (exact {})", field(document, "net_exact")), field(document, "net"))?;
+    row(&format!("Net (exact {})", brief(&field(document, "net_exact"))), field(document, "net"))?;
     for tax in document.get("taxes").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default() {
         let name = format!("Tax {} at {} on {}", field(tax, "category"), field(tax, "rate"), field(tax, "net"));
         row(&name, field(tax, "tax"))?;
@@ -76,7 +96,12 @@ fn foot(document: &Value, out: &mut String) -> std::fmt::Result {
     }
     let residue = field(document, "rounding_residue");
     if !is_zero(&residue) {
-        writeln!(out, "{:>width$}", format!("carried on the rounding account: {residue}"), width = WIDTH - 1)?;
+        writeln!(
+            out,
+            "{:>width$}",
+            format!("carried on the rounding account: {}", brief(&residue)),
+            width = WIDTH - 1
+        )?;
     }
     Ok(())
 }
