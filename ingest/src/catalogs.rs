@@ -5,6 +5,7 @@
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
+use pricing::catalog::settings::Limits;
 use pricing::id::TenantId;
 use pricing::meter::{Aggregate, Meter};
 use pricing::time::Span;
@@ -53,7 +54,15 @@ pub(crate) struct Compiled {
 
 impl Default for Tenant {
     fn default() -> Self {
-        Self { meters: Vec::new(), past: Span::from_days(40), future: Span::from_seconds(300), events_per_second: 0 }
+        Self::new(&Limits::default(), Vec::new())
+    }
+}
+
+impl Tenant {
+    /// From a catalog's limits and meters.
+    pub fn new(limits: &Limits, meters: Vec<Meter>) -> Self {
+        let Limits { past, future, events_per_second } = *limits;
+        Self { meters, past, future, events_per_second }
     }
 }
 
@@ -72,6 +81,7 @@ impl Catalogs {
     }
 
     /// Replaces one of them.
+    #[allow(clippy::needless_pass_by_value, reason = "the swap may run twice, so the id is copied inside")]
     pub fn put(&self, id: TenantId, tenant: Tenant) {
         let compiled = Arc::new(Compiled::new(tenant));
         self.tenants.rcu(|tenants| {

@@ -137,7 +137,7 @@ impl<'a> Input<'a> {
         Malformed { what, at: self.at }
     }
 
-    #[inline]
+    #[inline(always)]
     fn take(&mut self, count: usize) -> Result<&'a [u8], Malformed> {
         let (taken, rest) = self.bytes.split_at_checked(count).ok_or_else(|| self.bad("the message ends early"))?;
         self.bytes = rest;
@@ -145,7 +145,7 @@ impl<'a> Input<'a> {
         Ok(taken)
     }
 
-    #[inline]
+    #[inline(always)]
     fn varint(&mut self) -> Result<u64, Malformed> {
         if let [first, rest @ ..] = self.bytes
             && *first < 0x80
@@ -174,7 +174,7 @@ impl<'a> Input<'a> {
     }
 
     /// A field's number and wire type.
-    #[inline]
+    #[inline(always)]
     fn key(&mut self) -> Result<(u32, u8), Malformed> {
         let key = self.varint()?;
         let key = u32::try_from(key).map_err(|_| self.bad("a field's number is too large"))?;
@@ -186,12 +186,12 @@ impl<'a> Input<'a> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn number(&mut self, wire: u8) -> Result<u64, Malformed> {
         if wire == VARINT { self.varint() } else { Err(self.bad("a number has another wire type")) }
     }
 
-    #[inline]
+    #[inline(always)]
     fn message(&mut self, wire: u8) -> Result<Self, Malformed> {
         if wire != LENGTH {
             return Err(self.bad("a text or message has another wire type"));
@@ -202,7 +202,7 @@ impl<'a> Input<'a> {
         Ok(Self { bytes: self.take(length)?, at })
     }
 
-    #[inline]
+    #[inline(always)]
     fn text(&mut self, wire: u8) -> Result<&'a str, Malformed> {
         let text = self.message(wire)?;
         str::from_utf8(text.bytes).map_err(|_| text.bad("a text is not UTF-8"))

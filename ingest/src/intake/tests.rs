@@ -38,8 +38,15 @@ fn draft<'a>() -> Draft<'a> {
     Draft { id: "e-1", source: "api", event_type: "use", customer: "c-1", time: SentTime::Absent }
 }
 
+/// An event with its properties.
+type Sent<'a> = (Draft<'a>, Vec<(&'a str, &'a str)>);
+/// Shard, id and properties, and time.
+type Taken = (u16, String, i64);
+/// Index, code and field.
+type Refused = (u32, String, String);
+
 /// Runs events through an intake and shows what was staged and what refused.
-fn run(events: &[(Draft<'_>, Vec<(&str, &str)>)]) -> (Vec<(u16, String, i64)>, Vec<(u32, String, String)>) {
+fn run(events: &[Sent<'_>]) -> (Vec<Taken>, Vec<Refused>) {
     let (tenant, compiled, limits) = (TenantId::new("acme").unwrap(), compiled(), Limits::default());
     let shards = ShardCount::new(4).unwrap();
     let mut intake = Intake::new(&tenant, &compiled, &limits, Instant::from_nanos(NOW), shards);
@@ -70,7 +77,7 @@ fn every_rule_has_its_code() {
     let (day, second) = (86_400_000_000_000, 1_000_000_000);
     let ok = vec![("n", "1")];
     let base = draft();
-    let cases: Vec<(Draft<'_>, Vec<(&str, &str)>, Code, &str)> = vec![
+    let cases = [
         (Draft { id: "", ..base }, ok.clone(), Code::IdMissing, "id"),
         (Draft { id: &long[..129], ..base }, ok.clone(), Code::IdTooLong, "id"),
         (Draft { source: "", ..base }, ok.clone(), Code::SourceMissing, "source"),
@@ -83,7 +90,7 @@ fn every_rule_has_its_code() {
         (Draft { time: SentTime::OutOfRange, ..base }, ok.clone(), Code::TimeInvalid, "time"),
         (Draft { time: at(NOW - 40 * day - 1), ..base }, ok.clone(), Code::TimeTooOld, "time"),
         (Draft { time: at(NOW + 300 * second + 1), ..base }, ok.clone(), Code::TimeInFuture, "time"),
-        (base, many.clone(), Code::TooManyProperties, "properties"),
+        (base, many, Code::TooManyProperties, "properties"),
         (base, vec![("", "x")], Code::PropertyNameMissing, "properties"),
         (base, vec![(&long[..129], "x")], Code::PropertyNameTooLong, "properties"),
         (base, vec![("p", &long[..1_025])], Code::PropertyValueTooLong, "properties.p"),

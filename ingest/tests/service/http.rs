@@ -24,10 +24,12 @@ fn cloud_event(id: &str, data: &str) -> String {
     format!(r#"{{{head},"id":"{id}","time":"2026-01-15T11:59:00Z","data":{data}}}"#)
 }
 
-const KEY: (&str, &str) = ("authorization", "Bearer acme-ingest");
-const STRUCTURED: (&str, &str) = ("content-type", "application/cloudevents+json; charset=utf-8");
-const BATCH: (&str, &str) = ("content-type", "application/cloudevents-batch+json");
-const LINES: (&str, &str) = ("content-type", "application/x-ndjson");
+type Header = (&'static str, &'static str);
+
+const KEY: Header = ("authorization", "Bearer acme-ingest");
+const STRUCTURED: Header = ("content-type", "application/cloudevents+json; charset=utf-8");
+const BATCH: Header = ("content-type", "application/cloudevents-batch+json");
+const LINES: Header = ("content-type", "application/x-ndjson");
 
 #[tokio::test]
 async fn every_mode_gives_the_same_event() {
@@ -83,7 +85,7 @@ async fn what_fails_says_so_in_json() {
     let many = format!("{event}\n").repeat(900);
     let slow = ("authorization", "Bearer slow-ingest");
     assert_eq!(post(&ingest, &[slow, LINES], many.clone()).await.0, StatusCode::OK);
-    let cases: [(&[(&str, &str)], String, u16, &str); 9] = [
+    let cases: [(&[Header], String, u16, &str); 9] = [
         (&[STRUCTURED], event.clone(), 401, "KEY_MISSING"),
         (&[("authorization", "Bearer nobody"), STRUCTURED], event.clone(), 401, "KEY_UNKNOWN"),
         (&[("authorization", "Bearer acme-read"), STRUCTURED], event.clone(), 403, "SCOPE_DENIED"),
