@@ -17,6 +17,7 @@ use proto::v1::admin_service_server::AdminService as _;
 use proto::v1::catalog_service_server::CatalogService as _;
 use proto::v1::invoice_service_server::InvoiceService as _;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use storage::keyring::{Caller, Scope};
 use storage::log::Log as _;
 use storage::record::{EventRef, EventsBuilder};
@@ -29,13 +30,28 @@ pub(crate) struct System {
     pub(crate) world: World,
     pub(crate) invoicer: Invoicer,
     pub(crate) shards: Arc<Halts>,
-    rater: tokio::task::JoinHandle<()>,
+    /// The simple rater, where there is no real one.
+    rater: Option<tokio::task::JoinHandle<()>>,
+    _driver: Option<rater::driver::Driver>,
     sent: u64,
 }
 
 /// What tests say of the shards.
 #[derive(Default)]
 pub(crate) struct Halts(pub(crate) Mutex<Option<String>>);
+
+/// The real rater's status.
+struct Rated(rater::driver::Status);
+
+impl Shards for Rated {
+    fn halted(&self, shard: Shard) -> Option<String> {
+        self.0.shards().into_iter().find(|status| status.shard == shard)?.halted
+    }
+
+    fn is_close_due(&self, shard: Shard) -> bool {
+        self.0.shards().iter().any(|status| status.shard == shard && status.close_due)
+    }
+}
 
 /// Keys that are their own names.
 struct Names;
@@ -111,7 +127,23 @@ impl System {
         let shards = Arc::new(Halts::default());
         let invoicer = Invoicer::start(parts(&world, &shards), options(test_clock)).await.unwrap();
         let rater = tokio::spawn(Fold::new(world.clone()).run());
-        Self { world, invoicer, shards, rater, sent: 0 }
+        Self { world, invoicer, shards, rater: Some(rater), _driver: None, sent: 0 }
+    }
+
+    /// The same with the real rater.
+    pub(crate) async fn rated(world: World, test_clock: &str) -> Self {
+        let shards = Arc::new(Halts::default());
+        let rated = rater::driver::Options { insert_wait: Duration::from_millis(1), ..Default::default() };
+        let driver = rater::driver::Driver::start(
+            world.log.clone(),
+            world.snapshots.clone(),
+            world.charges.clone(),
+            world.log.shards().all(),
+            rated,
+        );
+        let parts = Parts { shards: Arc::new(Rated(driver.status())), ..parts(&world, &shards) };
+        let invoicer = Invoicer::start(parts, options(test_clock)).await.unwrap();
+        Self { world, invoicer, shards, rater: None, _driver: Some(driver), sent: 0 }
     }
 
     /// Puts a file in force.
@@ -193,7 +225,9 @@ impl System {
 
 impl Drop for System {
     fn drop(&mut self) {
-        self.rater.abort();
+        if let Some(rater) = &self.rater {
+            rater.abort();
+        }
     }
 }
 

@@ -1,0 +1,73 @@
+//! The same with the real rater: what it puts out is what the store adds up to and what bills are made from.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // A test that cannot go on fails.
+
+mod support;
+
+use storage::shard::ShardCount;
+use storage::sim::World;
+use support::System;
+
+const CATALOG: &str = r"
+apiVersion: farthing/v1
+tenant: acme
+meters:
+  - {id: calls, event: call, aggregate: sum, value: n}
+  - {id: count, event: call, aggregate: count}
+  - {id: level, event: seats, aggregate: time_weighted, value: n, per: day}
+plans:
+  - id: payg
+    currency: EUR
+    every: month
+    fees: [{id: base, amount: 20.00, when: advance}]
+    prices:
+      - {id: tiers, meter: calls, included: 100, graduated: [{up_to: 100, each: 0.02}, {each: 0.01}]}
+      - {id: packs, meter: count, package: {size: 2, amount: 0.50}}
+      - {id: seats, meter: level, per_unit: {each: 0.10}}
+  - id: table
+    currency: EUR
+    every: month
+    prices:
+      - id: size
+        meter: calls
+        dimensional: {by: [n], rows: [{is: ['7'], each: 1.00}], default: {each: 0.50}}
+taxes: [{id: vat, category: S, rate: 19%}]
+customers: [{id: c-1, tax: vat, time_zone: Europe/Berlin}, {id: c-2}]
+subscriptions:
+  - {id: s-1, customer: c-1, plan: payg, from: 2026-01-01}
+  - {id: s-2, customer: c-2, plan: table, from: 2026-01-01}
+";
+
+#[tokio::test]
+async fn the_real_rater_agrees_with_the_bills() {
+    let world = World::new(ShardCount::new(3).unwrap());
+    let mut system = System::rated(world, "2026-01-01T00:00:00Z").await;
+    system.apply(CATALOG).await.unwrap();
+    system.advance("2026-01-20T00:00:00Z").await.unwrap();
+    for n in ["150", "100", "50"] {
+        system.send("c-1", "2026-01-10T00:00:00Z", n).await;
+    }
+    // Two seats from the 12th on, which is 20 days of January in Berlin.
+    system.send_as("seats", "c-1", "2026-01-11T23:00:00Z", "2").await;
+    system.send("c-2", "2026-01-10T00:00:00Z", "7").await;
+    system.send("c-2", "2026-01-10T00:00:00Z", "8").await;
+    system.advance("2026-02-10T00:00:00Z").await.unwrap();
+    // 20.00 in advance of January, then 300 calls: 100 free, 100 at 0.02, 100 at 0.01; two packs; 40 seat days; 20.00 in
+    // advance of February; 19 % on all of it. 7 × 1.00 + 8 × 0.50.
+    let mut summary = system.summary().await;
+    summary.sort();
+    let expected = [
+        "c-1/EUR/2025-12-31T23:00:00Z issued 23.80",
+        "c-1/EUR/2026-01-31T23:00:00Z issued 33.32",
+        "c-2/EUR/2026-02-01T00:00:00Z issued 11.00",
+    ];
+    assert_eq!(summary, expected);
+    system.send("c-2", "2026-01-31T00:00:00Z", "7").await;
+    system.advance("2026-03-10T00:00:00Z").await.unwrap();
+    let invoices = system.invoices().await;
+    let late = invoices.iter().find(|invoice| invoice.value.bill.starts_with("c-2/EUR/2026-03")).unwrap();
+    assert!(late.value.canonical.contains(r#""total":"7.00""#), "{}", late.value.canonical);
+    let check = system.check().await;
+    assert_eq!(check.findings, Vec::<String>::new());
+    assert!(check.charges > 8 && check.records > 10, "{check:?}");
+}
