@@ -261,6 +261,7 @@ fn document_key(collection: &str, id: &str) -> DocumentKey {
     DocumentKey { tenant: None, collection: collection.to_owned(), id: id.to_owned() }
 }
 
+#[allow(clippy::needless_pass_by_value)] // fits map_err
 fn unusable(reason: impl ToString) -> Error {
     Error::Unusable { reason: reason.to_string() }
 }

@@ -18,12 +18,18 @@ pub struct Books {
 
 #[derive(Debug, Default)]
 struct State {
-    documents: BTreeMap<DocumentKey, (Document, Vec<(String, String)>)>,
-    /// Revisions of documents that were removed go on from where they were.
-    removed: BTreeMap<DocumentKey, u64>,
+    documents: BTreeMap<DocumentKey, Kept>,
     audit: Vec<AuditEntry>,
     revision: u64,
     leases: BTreeMap<String, (String, Instant)>,
+}
+
+/// A document and its tags. One that was removed stays without a body, so that its revisions go on from there.
+#[derive(Clone, Debug, Default)]
+struct Kept {
+    revision: u64,
+    body: Option<String>,
+    tags: Vec<(String, String)>,
 }
 
 // === impl Books ===
@@ -41,6 +47,14 @@ impl Books {
     }
 }
 
+fn of_collection<'a>(
+    documents: &'a BTreeMap<DocumentKey, Kept>,
+    first: &'a DocumentKey,
+) -> impl Iterator<Item = (&'a DocumentKey, &'a Kept)> {
+    let same = |key: &DocumentKey| key.tenant == first.tenant && key.collection == first.collection;
+    documents.range(first..).take_while(move |(key, _)| same(key))
+}
+
 fn unavailable(reason: &str) -> Error {
     Error::Unavailable { reason: reason.to_owned() }
 }
@@ -49,23 +63,25 @@ fn unavailable(reason: &str) -> Error {
 impl crate::books::Books for Books {
     async fn get(&self, key: &DocumentKey) -> Result<Option<Document>, Error> {
         self.readable().await?;
-        Ok(lock(&self.state).documents.get(key).map(|(document, _)| document.clone()))
+        Ok(lock(&self.state).documents.get(key).and_then(|kept| kept.document(key)))
     }
 
     async fn list(&self, query: &ListQuery) -> Result<Vec<Document>, Error> {
         self.readable().await?;
         let state = lock(&self.state);
-        let fits = |document: &&(Document, Vec<(String, String)>)| {
-            let (key, tags) = (&document.0.key, &document.1);
+        let fits = |(key, kept): &(&DocumentKey, &Kept)| {
             let after = query.after.as_ref();
             key.tenant == query.tenant
                 && key.collection == query.collection
-                && query.tags.iter().all(|tag| tags.contains(tag))
+                && query.tags.iter().all(|tag| kept.tags.contains(tag))
                 && query.prefix.as_ref().is_none_or(|prefix| key.id.starts_with(prefix))
                 && after.is_none_or(|after| if query.descending { key.id < *after } else { key.id > *after })
         };
-        let mut found: Vec<Document> =
-            state.documents.values().filter(fits).map(|(document, _)| document.clone()).collect();
+        let first =
+            DocumentKey { tenant: query.tenant.clone(), collection: query.collection.clone(), id: String::new() };
+        let of_collection = self::of_collection(&state.documents, &first);
+        let documents = of_collection.filter(fits).filter_map(|(key, kept)| kept.document(key));
+        let mut found: Vec<Document> = documents.collect();
         if query.descending {
             found.reverse();
         }
@@ -109,65 +125,65 @@ impl crate::books::Books for Books {
     }
 }
 
+// === impl Kept ===
+
+impl Kept {
+    fn document(&self, key: &DocumentKey) -> Option<Document> {
+        Some(Document { key: key.clone(), revision: self.revision, body: self.body.clone()? })
+    }
+
+    fn fits(&self, expect: Expect) -> bool {
+        match expect {
+            Expect::Any => true,
+            Expect::Absent => self.body.is_none(),
+            Expect::Revision(revision) => self.body.is_some() && self.revision == revision,
+        }
+    }
+}
+
 // === impl State ===
 
 impl State {
+    /// Applies puts in order, each on what the one before left; a failure leaves nothing of any.
     fn commit(&mut self, commit: Commit) -> Result<(), Error> {
-        // In order, each on what the one before left; a failure leaves nothing of any.
-        let mut after = self.documents.clone();
-        let mut removed = self.removed.clone();
-        let mut entries = Vec::new();
+        let audited = self.audit.len();
+        let mut before: Vec<(DocumentKey, Option<Kept>)> = Vec::new();
         for put in commit.puts {
-            let before = after.get(&put.key).map(|(document, _)| document.clone());
-            if !holds(put.expect, before.as_ref()) {
+            let kept = self.documents.get(&put.key).cloned();
+            before.push((put.key.clone(), kept.clone()));
+            let kept = kept.unwrap_or_default();
+            if !kept.fits(put.expect) {
+                for (key, kept) in before.into_iter().rev() {
+                    match kept {
+                        Some(kept) => drop(self.documents.insert(key, kept)),
+                        None => drop(self.documents.remove(&key)),
+                    }
+                }
+                self.audit.truncate(audited);
                 return Err(Error::Conflict { key: Box::new(put.key) });
             }
             if put.audited {
-                entries.push(AuditEntry {
-                    number: u64::try_from(self.audit.len() + entries.len()).unwrap_or(u64::MAX) + 1,
+                self.audit.push(AuditEntry {
+                    number: u64::try_from(self.audit.len()).unwrap_or(u64::MAX) + 1,
                     who: commit.who.clone(),
                     action: commit.action.clone(),
                     log_time: commit.log_time,
                     key: put.key.clone(),
-                    before: before.as_ref().map(|document| document.body.clone()),
+                    before: kept.body.clone(),
                     after: put.body.clone(),
                 });
             }
-            apply(&mut after, &mut removed, put, before);
+            self.apply(put, kept.revision);
         }
-        self.documents = after;
-        self.removed = removed;
-        self.audit.extend(entries);
         self.revision += 1;
         Ok(())
     }
-}
 
-fn holds(expect: Expect, before: Option<&Document>) -> bool {
-    match expect {
-        Expect::Any => true,
-        Expect::Absent => before.is_none(),
-        Expect::Revision(revision) => before.is_some_and(|document| document.revision == revision),
-    }
-}
-
-fn apply(
-    documents: &mut BTreeMap<DocumentKey, (Document, Vec<(String, String)>)>,
-    removed: &mut BTreeMap<DocumentKey, u64>,
-    put: Put,
-    before: Option<Document>,
-) {
-    let last = before.map(|document| document.revision).or_else(|| removed.remove(&put.key)).unwrap_or(0);
-    match put.body {
-        Some(body) => {
-            let document = Document { key: put.key.clone(), revision: last + 1, body };
-            documents.insert(put.key, (document, put.tags));
+    fn apply(&mut self, put: Put, last: u64) {
+        if put.body.is_none() && last == 0 {
+            return;
         }
-        None => {
-            documents.remove(&put.key);
-            if last > 0 {
-                removed.insert(put.key, last);
-            }
-        }
+        let revision = if put.body.is_some() { last + 1 } else { last };
+        self.documents.insert(put.key, Kept { revision, body: put.body, tags: put.tags });
     }
 }

@@ -58,6 +58,7 @@ fn unavailable(reason: &str) -> Error {
     Error::Unavailable { reason: reason.to_owned() }
 }
 
+#[allow(clippy::needless_pass_by_value)] // fits map_err
 fn overflow(error: number::Error) -> Error {
     Error::Damaged { reason: format!("the sum of rows cannot be: {error}") }
 }
