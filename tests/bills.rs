@@ -46,7 +46,8 @@ subscriptions: [{id: s-1, customer: c-1, plan: p, from: 2024-01-01}]
     assert_eq!(ends, ["2024-04", "2024-06", "2024-09", "2024-11"]);
     for invoice in &issued {
         let lines = invoice["lines"].as_array().unwrap();
-        let rounding = lines.iter().find(|line| line["kind"] == "rounding").expect("the account's unit is a line of its own");
+        let rounding =
+            lines.iter().find(|line| line["kind"] == "rounding").expect("the account's unit is a line of its own");
         assert_eq!(text(rounding, "amount"), "0.01");
     }
 }
@@ -131,13 +132,16 @@ subscriptions: [{id: s-1, customer: c-1, plan: PLAN, from: 2024-01-01CHANGE}]
 #[test]
 fn a_plan_changes_in_mid_month() {
     let data = tempfile::tempdir().unwrap();
-    let server = started(data.path(), "2023-12-31T00:00:00Z", &TWO_PLANS.replace("PLAN", "small").replace("CHANGE", ""));
+    let server =
+        started(data.path(), "2023-12-31T00:00:00Z", &TWO_PLANS.replace("PLAN", "small").replace("CHANGE", ""));
     server.advance("2024-01-10T23:55:00Z");
     server.send(&[event("a", "c-1", "2024-01-10T00:00:00Z", "1000")]).ok();
     // At log time plus the five minutes of future skew: midnight.
     server.apply(&TWO_PLANS.replace("PLAN", "large").replace("CHANGE", ", change: now"));
     server.advance("2024-01-20T00:00:00Z");
-    server.send(&[event("b", "c-1", "2024-01-11T00:00:00Z", "1000"), event("c", "c-1", "2024-01-10T23:59:59Z", "1")]).ok();
+    server
+        .send(&[event("b", "c-1", "2024-01-11T00:00:00Z", "1000"), event("c", "c-1", "2024-01-10T23:59:59Z", "1")])
+        .ok();
     server.advance("2024-02-03T00:00:00Z");
     let bills: Vec<(String, String)> = server
         .invoices()
@@ -172,11 +176,14 @@ subscriptions: [{id: s-1, customer: c-1, plan: p, from: 2024-01-01}]
     let january = server.invoices();
     assert_eq!((january.len(), text(&january[0], "total")), (1, "2.00"));
     // The 101st unit of January makes all of them cheaper: 101 × 0.01 = 1.01, so 0.99 comes back in February.
-    server.send(&[event("late", "c-1", "2024-01-31T00:00:00Z", "1"), event("b", "c-1", "2024-02-04T00:00:00Z", "50")]).ok();
+    server
+        .send(&[event("late", "c-1", "2024-01-31T00:00:00Z", "1"), event("b", "c-1", "2024-02-04T00:00:00Z", "50")])
+        .ok();
     server.advance("2024-03-05T00:00:00Z");
     let bills = server.invoices();
     assert_eq!(bills[0], january[0], "an issued document never changes");
-    let adjustment = bills[1]["lines"].as_array().unwrap().iter().find(|line| line["kind"] == "adjustment").unwrap().clone();
+    let adjustment =
+        bills[1]["lines"].as_array().unwrap().iter().find(|line| line["kind"] == "adjustment").unwrap().clone();
     assert_eq!((text(&adjustment, "amount_exact"), text(&adjustment, "amount")), ("-0.99", "-0.99"));
     assert_eq!((text(&bills[1], "net_exact"), text(&bills[1], "total")), ("0.01", "0.01"));
     let paid: i64 = bills.iter().map(|bill| minor(text(bill, "total"))).sum();

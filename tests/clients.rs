@@ -68,7 +68,14 @@ fn curl_cloud_events() {
     let batch = format!("[{},{}]", event("b", "0.1"), event("c", "\"0.2\""));
     let batch = curl(&server, "application/cloudevents-batch+json", &[], &batch);
     assert_eq!((batch.0, &batch.1["accepted"]), (200, &serde_json::json!(2)), "{}", batch.1);
-    let binary = ["ce-specversion: 1.0", "ce-id: d", "ce-source: /curl", "ce-type: call", "ce-subject: c-1", "ce-time: 2024-01-10T00:00:00Z"];
+    let binary = [
+        "ce-specversion: 1.0",
+        "ce-id: d",
+        "ce-source: /curl",
+        "ce-type: call",
+        "ce-subject: c-1",
+        "ce-time: 2024-01-10T00:00:00Z",
+    ];
     let binary = curl(&server, "application/json", &binary, r#"{"tokens": 1}"#);
     assert_eq!((binary.0, &binary.1["accepted"]), (200, &serde_json::json!(1)), "{}", binary.1);
     let lines = format!("{}\n{}\n", event("e", "1"), event("a", "9007199254740993"));

@@ -79,7 +79,10 @@ fn bills_equal_the_independent_computation_and_survive_two_kills() {
     for kill in 1..=2 {
         wait_until("events to arrive", || arrivals(&server) > arrived_before + 1_000);
         arrived_before = arrivals(&server);
-        assert!(sending.try_wait().unwrap().is_none(), "kill {kill} came after the sending had ended: nothing was proven");
+        assert!(
+            sending.try_wait().unwrap().is_none(),
+            "kill {kill} came after the sending had ended: nothing was proven"
+        );
         server.kill_and_restart();
     }
     let sent = sending.wait_with_output().unwrap();

@@ -41,7 +41,10 @@ fn catalogs_that_cannot_be() {
     let with_price = |price: &str| CATALOG.replace("per_unit: {each: 0.001}", price);
     says(&refused("meters: [{id: a"), &["line 1"]);
     says(&refused(&CATALOG.replace("aggregate", "agregate")), &["line 4", "agregate", "aggregate"]);
-    says(&refused(&with_price("graduated: [{up_to: 10, each: 1}, {up_to: 10, each: 2}, {each: 1}]")), &["line 5", "10"]);
+    says(
+        &refused(&with_price("graduated: [{up_to: 10, each: 1}, {up_to: 10, each: 2}, {each: 1}]")),
+        &["line 5", "10"],
+    );
     says(&refused(&with_price("per_unit: {each: 0.0000000000000001}")), &["line 5", "0.0000000000000001", "15"]);
     says(&refused(&with_price("per_unit: {each: NaN}")), &["line 5", "NaN"]);
     says(&refused(&with_price("package: {size: 1, amount: 100000000000000}")), &["line 5", "100000000000000"]);
@@ -138,7 +141,10 @@ fn a_flipped_byte_halts_its_shard_and_is_named() {
     let halted = |server: &Server| {
         let status = server.farthing(&["status", "--json"]).json();
         let shards = status["shards"].as_array().cloned().unwrap();
-        shards.into_iter().filter(|shard| shard["halted"].as_str().is_some_and(|reason| !reason.is_empty())).collect::<Vec<_>>()
+        shards
+            .into_iter()
+            .filter(|shard| shard["halted"].as_str().is_some_and(|reason| !reason.is_empty()))
+            .collect::<Vec<_>>()
     };
     wait_until("the shard to halt", || halted(&server).len() == 1);
     let check = server.farthing(&["check"]);
@@ -169,5 +175,8 @@ fn log_segments(folder: &std::path::Path) -> Vec<(std::path::PathBuf, usize)> {
 fn wrong_usage_is_told_apart_from_refusal() {
     assert_eq!(offline(&["no-such-command"]).code, 2);
     assert_eq!(offline(&["quote"]).code, 2);
-    one_line(&offline(&["quote", "-f", "/nowhere.yaml", "--price", "a/b", "--quantity", "1"]).refused(), &["/nowhere.yaml"]);
+    one_line(
+        &offline(&["quote", "-f", "/nowhere.yaml", "--price", "a/b", "--quantity", "1"]).refused(),
+        &["/nowhere.yaml"],
+    );
 }

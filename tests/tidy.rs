@@ -93,9 +93,18 @@ fn functions(text: &str) -> BTreeMap<usize, (String, usize)> {
     let mut found = BTreeMap::new();
     for (at, line) in lines.iter().enumerate() {
         let code = line.trim_start();
-        let is_function = ["fn ", "pub fn ", "async fn ", "pub async fn ", "pub(crate) fn ", "pub(super) fn ", "const fn ", "pub const fn "]
-            .iter()
-            .any(|start| code.starts_with(start));
+        let is_function = [
+            "fn ",
+            "pub fn ",
+            "async fn ",
+            "pub async fn ",
+            "pub(crate) fn ",
+            "pub(super) fn ",
+            "const fn ",
+            "pub const fn ",
+        ]
+        .iter()
+        .any(|start| code.starts_with(start));
         if !is_function {
             continue;
         }
@@ -147,7 +156,8 @@ fn folders_know_only_what_they_may() {
         let dependencies = manifest.split("[dev-dependencies]").next().unwrap_or_default();
         for line in dependencies.lines() {
             let known = line.split(['.', ' ', '=']).next().unwrap_or_default();
-            let is_ours = MAY_KNOW.iter().any(|(name, _)| *name == known) || ["server", "simulation", "tests"].contains(&known);
+            let is_ours =
+                MAY_KNOW.iter().any(|(name, _)| *name == known) || ["server", "simulation", "tests"].contains(&known);
             if is_ours && !may_know.contains(&known) {
                 findings.push(format!("{folder}/Cargo.toml: {folder} may not know {known}; only {may_know:?}"));
             }
@@ -160,7 +170,8 @@ fn folders_know_only_what_they_may() {
 fn no_stage_names_a_backend() {
     let mut findings = Vec::new();
     for (path, text) in sources() {
-        let is_stage = ["ingest/src", "rater/src", "invoicer/src", "pricing/src"].iter().any(|stage| path.starts_with(stage));
+        let is_stage =
+            ["ingest/src", "rater/src", "invoicer/src", "pricing/src"].iter().any(|stage| path.starts_with(stage));
         if !is_stage {
             continue;
         }
@@ -168,7 +179,8 @@ fn no_stage_names_a_backend() {
             let line = line.to_lowercase();
             for backend in BACKENDS {
                 if line.contains(backend) {
-                    findings.push(format!("{path}:{at}: a stage names the backend '{backend}': it may know traits only"));
+                    findings
+                        .push(format!("{path}:{at}: a stage names the backend '{backend}': it may know traits only"));
                 }
             }
         }

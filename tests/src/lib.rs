@@ -35,7 +35,8 @@ pub fn root() -> &'static Path {
 pub fn farthing() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
-        let status = Command::new(env!("CARGO")).args(["build", "--quiet", "--package", "server"]).current_dir(root()).status();
+        let status =
+            Command::new(env!("CARGO")).args(["build", "--quiet", "--package", "server"]).current_dir(root()).status();
         assert!(status.is_ok_and(|status| status.success()), "cargo build --package server failed");
         let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
         target.join("debug/farthing")
@@ -198,7 +199,10 @@ impl Server {
                 panic!("the server stopped with {status}:\n{said}");
             }
             TcpStream::connect(address).is_ok()
-                && Command::new("curl").args(["-sf", "-o", "/dev/null", &url]).status().is_ok_and(|status| status.success())
+                && Command::new("curl")
+                    .args(["-sf", "-o", "/dev/null", &url])
+                    .status()
+                    .is_ok_and(|status| status.success())
         });
     }
 }

@@ -1,0 +1,145 @@
+//! Charges sum to what the naive model says, bit for bit.
+
+use super::{Books, Checked, Invariant, broken};
+use crate::calendar;
+use crate::history::History;
+use crate::model::{self, Period};
+use crate::workload::{Customer, Event, Meter, Price, Workload};
+use num_bigint::BigInt;
+use num_rational::BigRational;
+use num_traits::Zero;
+use pricing::number::{Amount, Quantity};
+use std::collections::{BTreeMap, BTreeSet};
+use storage::charges::{Charge, PeriodKey};
+
+/// An amount as a rational.
+pub(super) fn exact(amount: Amount) -> BigRational {
+    BigRational::new(amount.raw().into(), BigInt::from(10).pow(Amount::SCALE))
+}
+
+fn quantity(quantity: Quantity) -> BigRational {
+    BigRational::new(quantity.raw().into(), BigInt::from(10).pow(Quantity::SCALE))
+}
+
+/// Every period of every subscription.
+pub(super) fn check(books: &Books, workload: &Workload, history: &History) -> Checked {
+    let closed: BTreeSet<(&str, i64)> =
+        books.manifests.iter().map(|manifest| (manifest.customer.as_str(), manifest.period.start.nanos())).collect();
+    let mut priced: BTreeSet<(&str, i64)> = BTreeSet::new();
+    for customer in &workload.customers {
+        let Some(first) = history.first_billed.get(&customer.id) else { continue };
+        let all: Vec<&Event> = history.charged(&customer.id).collect();
+        let last = all.iter().map(|event| event.time).max().unwrap_or(*first);
+        let closed_to = closed.iter().filter(|(own, _)| *own == customer.id).map(|(_, start)| *start).max();
+        for period in calendar::periods(customer, *first, last.max(closed_to.unwrap_or(0)) + 200_000_000_000_000) {
+            let is_closed = closed.contains(&(customer.id.as_str(), period.start));
+            priced.insert((customer.id.as_str(), period.start));
+            one_period(books, workload, customer, period, is_closed, &all)?;
+        }
+    }
+    for key in books.charges.keys() {
+        if !priced.contains(&(key.customer.as_str(), key.start.nanos())) && !books.charges[key].is_empty() {
+            let open = calendar_end(workload, key);
+            if open {
+                continue;
+            }
+            return Err(broken(Invariant::Mon1, format!("charges stand in a period that is none: {key:?}")));
+        }
+    }
+    Ok(())
+}
+
+/// Whether the key is a period that the customer has.
+fn calendar_end(workload: &Workload, key: &PeriodKey) -> bool {
+    let customer = workload.customers.iter().find(|customer| customer.id == key.customer.as_str());
+    customer
+        .and_then(|customer| calendar::period(customer, key.start.nanos()))
+        .is_some_and(|period| period.start == key.start.nanos())
+}
+
+fn one_period(
+    books: &Books,
+    workload: &Workload,
+    customer: &Customer,
+    period: Period,
+    is_closed: bool,
+    all: &[&Event],
+) -> Checked {
+    let inside: Vec<&Event> =
+        all.iter().copied().filter(|event| event.time >= period.start && event.time < period.end).collect();
+    let rows: Vec<&Charge> = books
+        .charges
+        .iter()
+        .filter(|(key, _)| key.customer.as_str() == customer.id && key.start.nanos() == period.start)
+        .flat_map(|(_, charges)| charges)
+        .collect();
+    for price in &workload.prices {
+        // A level is settled at the close.
+        if price.meter == Meter::TimeWeighted && !is_closed {
+            continue;
+        }
+        let own: Vec<&Charge> = rows.iter().copied().filter(|row| row.price.as_str() == price.id).collect();
+        one_price(price, customer, period, &own, &inside, all)?;
+    }
+    Ok(())
+}
+
+fn one_price(
+    price: &Price,
+    customer: &Customer,
+    period: Period,
+    rows: &[&Charge],
+    inside: &[&Event],
+    all: &[&Event],
+) -> Checked {
+    let admitted = |events: &[&Event]| -> Vec<Event> {
+        events.iter().filter(|event| price.admits(event)).map(|event| (*event).clone()).collect()
+    };
+    let (inside, all) = (admitted(inside), admitted(all));
+    let (inside, all): (Vec<&Event>, Vec<&Event>) = (inside.iter().collect(), all.iter().collect());
+    let place = || {
+        let start = pricing::time::Instant::from_nanos(period.start);
+        format!("customer {}, period {start}, price {price:?}, {} events", customer.id, inside.len())
+    };
+    let units: BigRational = rows.iter().map(|row| quantity(row.quantity)).sum();
+    let expected = model::total(price, period, &inside, &all);
+    if units != expected {
+        let what = format!("{}: the rows' quantity is {units}, the model's {expected}", place());
+        return Err(broken(Invariant::Mon1, what));
+    }
+    let mut found: BTreeMap<String, BigRational> = BTreeMap::new();
+    for row in rows {
+        let region = row.group.get("region").filter(|_| price.per_group).unwrap_or_default();
+        *found.entry(region.to_owned()).or_default() += exact(row.amount);
+    }
+    let expected = model::cost(price, period, &inside, &all);
+    for region in found.keys().chain(expected.keys()) {
+        let sides = (found.get(region).cloned().unwrap_or_default(), expected.get(region).cloned().unwrap_or_default());
+        if sides.0 != sides.1 {
+            let (found, expected) = sides;
+            let what = format!("{}, group '{region}': the rows' amount is {found}, the model's {expected}", place());
+            return Err(broken(Invariant::Mon1, what));
+        }
+    }
+    Ok(())
+}
+
+/// What a customer owes for the periods that ended at `until` or before.
+pub(super) fn owed(workload: &Workload, history: &History, customer: &Customer, until: i64) -> BigRational {
+    let Some(first) = history.first_billed.get(&customer.id) else { return BigRational::zero() };
+    let all: Vec<&Event> = history.charged(&customer.id).collect();
+    let mut sum = BigRational::zero();
+    for period in calendar::periods(customer, *first, until) {
+        sum += model::fee(&workload.fee, period);
+        for price in &workload.prices {
+            let admitted: Vec<&Event> = all.iter().copied().filter(|event| price.admits(event)).collect();
+            let inside: Vec<&Event> = admitted
+                .iter()
+                .copied()
+                .filter(|event| event.time >= period.start && event.time < period.end)
+                .collect();
+            sum += model::cost(price, period, &inside, &admitted).values().sum::<BigRational>();
+        }
+    }
+    sum
+}

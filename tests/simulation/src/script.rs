@@ -1,0 +1,429 @@
+//! The script of one run: random steps while things go wrong, then everything heals and must settle.
+
+use crate::auditor::{Auditor, Books, Broken, Invariant, broken};
+use crate::clients::Clients;
+use crate::history::{Fate, History};
+use crate::sighting::{Sighting, Sightings};
+use crate::workload::{BEGIN_SECONDS, DAY_SECONDS, Workload};
+use crate::world::{Stage, World, random};
+use invoicer::ledger::Status;
+use pricing::time::Instant;
+use rand::RngExt;
+use rand::rngs::StdRng;
+use std::time::Duration;
+use storage::log::Log as _;
+use storage::shard::{Shard, ShardCount};
+use storage::sim::faults::Chances;
+use storage::snapshots::Snapshots as _;
+
+/// A run under way.
+pub struct Script {
+    random: StdRng,
+    /// The running system.
+    pub world: World,
+    /// What is sold and who buys.
+    pub workload: Workload,
+    /// Who sends.
+    pub clients: Clients,
+    auditor: Auditor,
+    chances: Chances,
+    shards: ShardCount,
+    /// Steps taken.
+    pub step: u64,
+    /// What was seen.
+    pub sightings: Sightings,
+    number: u64,
+    full: bool,
+}
+
+const SECOND: i64 = 1_000_000_000;
+/// Tries of an advance before a step gives up, while things go wrong.
+const TRIES: u32 = 12;
+/// The longest that a try may take, of the simulation's time.
+const TRY: Duration = Duration::from_secs(400);
+
+// === impl Script ===
+
+impl Script {
+    /// Draws everything from the seed.
+    ///
+    /// # Errors
+    /// Never in practice: the number of shards is not zero.
+    pub fn new(seed: u64) -> Result<Self, Broken> {
+        let mut steps = random(seed, 1);
+        let shards = ShardCount::new(steps.random_range(1..4));
+        let shards = shards.ok_or_else(|| broken(Invariant::Liv1, "there are no shards"))?;
+        let storage = storage::sim::World::with_faults(shards, seed, Chances::default());
+        let world = World::new(storage, shards, random(seed, 2));
+        let clients = Clients::new(world.door());
+        Ok(Self {
+            random: steps,
+            workload: Workload::draw(&mut random(seed, 3)),
+            world,
+            clients,
+            auditor: Auditor::default(),
+            chances: Chances::default(),
+            shards,
+            step: 0,
+            sightings: Sightings::default(),
+            number: 0,
+            full: false,
+        })
+    }
+
+    /// Runs to the end; what stands in the books then, and what should have become of each event.
+    ///
+    /// # Errors
+    /// The first invariant that does not hold.
+    pub async fn run(&mut self) -> Result<(Books, History), Broken> {
+        self.world.start().await;
+        self.world
+            .apply(&self.workload.catalog(false))
+            .await
+            .map_err(|error| broken(Invariant::Liv1, format!("the first catalog is refused: {error}")))?;
+        self.know();
+        self.new_chances();
+        for _ in 0..self.random.random_range(18..30) {
+            self.step += 1;
+            self.one_step().await;
+            self.pause().await;
+            self.world.start().await;
+            self.look(false).await?;
+        }
+        self.settle().await
+    }
+
+    async fn one_step(&mut self) {
+        match self.random.random_range(0..100) {
+            0..38 => self.send(),
+            38..46 => self.resend(),
+            46..70 => {
+                let hours = if self.random.random_ratio(1, 5) { 14 } else { 4 };
+                let by = self.random.random_range(60..hours * 3_600) * SECOND;
+                let to = self.world.log_time() + by;
+                // Whether it came all the way is no matter: a later one goes on.
+                let _ = self.advance(to, true).await;
+            }
+            70..75 => self.apply_full().await,
+            75..79 => self.crash(Stage::Ingest),
+            79..83 => self.crash(Stage::Rater),
+            83..87 => self.crash(Stage::Invoicer),
+            87..90 => {
+                self.sightings.see(Sighting::MachineCrash);
+                self.world.crash_all();
+            }
+            90..93 => self.damage().await,
+            _ => self.new_chances(),
+        }
+    }
+
+    /// Lets the others run a while.
+    async fn pause(&mut self) {
+        let pause = self.random.random_range(0..300);
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+    }
+
+    fn crash(&mut self, stage: Stage) {
+        self.sightings.see(match stage {
+            Stage::Ingest => Sighting::IngestCrash,
+            Stage::Rater => Sighting::RaterCrash,
+            Stage::Invoicer => Sighting::InvoicerCrash,
+        });
+        self.world.crash(stage);
+    }
+
+    fn new_chances(&mut self) {
+        let mut up_to = |most: u32| self.random.random_range(0..=most);
+        self.chances = Chances {
+            refused: up_to(50),
+            answer_lost: up_to(50),
+            partial: up_to(50),
+            repeated: up_to(100),
+            delayed: up_to(300),
+            delay_max: Duration::from_millis(u64::from(up_to(60))),
+        };
+        self.world.storage.faults.set(self.chances);
+    }
+
+    /// Tells ingest, from its next start on, what the catalog says.
+    fn know(&mut self) {
+        let Ok(tenant) = crate::auditor::tenant() else { return };
+        let known = ingest::catalogs::Tenant {
+            meters: self.workload.meters(),
+            past: pricing::time::Span::from_days(2),
+            ..ingest::catalogs::Tenant::default()
+        };
+        self.world.limits.insert(tenant, known);
+    }
+
+    fn send(&mut self) {
+        let now = self.world.log_time() / SECOND;
+        let batch = (0..self.random.random_range(1..14))
+            .map(|_| {
+                self.number += 1;
+                self.workload.event(&mut self.random, self.number, now)
+            })
+            .collect();
+        self.clients.send(batch);
+    }
+
+    /// Copies of what is acknowledged, and other payloads under the same ids.
+    fn resend(&mut self) {
+        let since = self.world.log_time() - DAY_SECONDS * 3 / 2 * SECOND;
+        let mut batch = Vec::new();
+        for _ in 0..self.random.random_range(1..8) {
+            let drawn = self.random.random_range(0..usize::MAX);
+            let Some(mut event) = self.clients.sent().acknowledged(drawn).cloned() else { continue };
+            // An id is known for as long as copies of its first event are admissible, and no longer.
+            if event.timeless || event.time < since {
+                continue;
+            }
+            if self.random.random_ratio(1, 3) {
+                for (name, value) in &mut event.properties {
+                    if name == "value" {
+                        *value = self.random.random_range(1..99u32).to_string();
+                    }
+                }
+            }
+            batch.push(event);
+        }
+        if !batch.is_empty() {
+            self.clients.send(batch);
+        }
+    }
+
+    async fn apply_full(&mut self) {
+        let file = self.workload.catalog(true);
+        if self.world.apply(&file).await.is_ok() && !self.full {
+            self.full = true;
+            if self.workload.customers.iter().any(|customer| customer.late) {
+                self.sightings.see(Sighting::LateCustomer);
+            }
+        }
+    }
+
+    /// The newest good snapshot of a shard that has two is no longer what was written.
+    async fn damage(&mut self) {
+        self.world.storage.faults.heal();
+        for shard in self.shards.all() {
+            let good = self.world.storage.snapshots.good(shard).await.unwrap_or_default();
+            if let [newest, _, ..] = good[..] {
+                self.world.storage.snapshots.damage(shard, newest);
+                self.sightings.see(Sighting::SnapshotDamaged);
+                break;
+            }
+        }
+        self.world.storage.faults.set(self.chances);
+        self.crash(Stage::Rater);
+    }
+
+    /// Moves log time; with `faulty`, a stage may crash meanwhile.
+    async fn advance(&mut self, to: i64, faulty: bool) -> Result<(), String> {
+        let mut last = String::new();
+        for _ in 0..TRIES {
+            self.world.start().await;
+            let Some(invoicer) = self.world.invoicer() else { continue };
+            let clock = invoicer.services().clock().clone();
+            let mut task = tokio::spawn(async move { clock.to(Instant::from_nanos(to)).await });
+            if faulty && self.random.random_ratio(1, 4) {
+                let moment = Duration::from_millis(self.random.random_range(0..400));
+                if tokio::time::timeout(moment, &mut task).await.is_err() {
+                    self.sightings.see(Sighting::CrashDuringAdvance);
+                    self.crash_any();
+                    self.pause().await;
+                    self.world.start().await;
+                } else {
+                    return Ok(());
+                }
+                if !self.world.runs(Stage::Invoicer) {
+                    task.abort();
+                    continue;
+                }
+            }
+            let answer = tokio::time::timeout(TRY, &mut task).await;
+            self.world.log_time();
+            match answer {
+                Ok(Ok(Ok(_))) => return Ok(()),
+                Ok(Ok(Err(error))) => last = error.to_string(),
+                Ok(Err(error)) => last = error.to_string(),
+                Err(_) => {
+                    task.abort();
+                    last = "the clock does not answer".to_owned();
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Err(last)
+    }
+
+    fn crash_any(&mut self) {
+        match self.random.random_range(0..4) {
+            0 => self.crash(Stage::Ingest),
+            1 => self.crash(Stage::Rater),
+            2 => self.crash(Stage::Invoicer),
+            _ => {
+                self.sightings.see(Sighting::MachineCrash);
+                self.world.crash_all();
+            }
+        }
+    }
+
+    /// Checks what can be checked now; nothing goes wrong while the auditor reads.
+    async fn look(&mut self, thoroughly: bool) -> Result<(), Broken> {
+        if !thoroughly && !self.random.random_ratio(1, 4) {
+            return Ok(());
+        }
+        self.world.storage.faults.heal();
+        let books = Books::read(&self.world.storage).await?;
+        self.auditor.glance(&books, &mut self.sightings)?;
+        if thoroughly || self.random.random_ratio(1, 3) {
+            let sent = self.clients.sent().clone();
+            self.auditor.audit(&self.world.storage, &books, &self.workload, &sent).await?;
+        }
+        if let Some(status) = self.world.status() {
+            for shard in status.shards() {
+                if let Some(reason) = shard.halted {
+                    return Err(broken(Invariant::Liv1, format!("shard {} halted: {reason}", shard.shard)));
+                }
+                if shard.snapshot.is_some() {
+                    self.sightings.see(Sighting::SnapshotLoaded);
+                }
+                if shard.unsent_bytes > 300 << 20 {
+                    return Err(broken(Invariant::Bnd1, format!("{} bytes are unsent", shard.unsent_bytes)));
+                }
+            }
+        }
+        self.world.storage.faults.set(self.chances);
+        Ok(())
+    }
+
+    /// Everything heals; then everything must get through.
+    async fn settle(&mut self) -> Result<(Books, History), Broken> {
+        let stuck = |what: String| broken(Invariant::Liv1, what);
+        self.chances = Chances::default();
+        self.world.storage.faults.heal();
+        self.step += 1;
+        self.world.start().await;
+        self.world
+            .apply(&self.workload.catalog(true))
+            .await
+            .map_err(|error| stuck(format!("the full catalog: {error}")))?;
+        self.number += 1;
+        let mut fresh = self.workload.event(&mut self.random, self.number, self.world.log_time() / SECOND);
+        (fresh.event_type, fresh.timeless) = ("use".to_owned(), false);
+        fresh.customer.clone_from(&self.workload.customers[0].id);
+        fresh.time = self.world.log_time() - SECOND;
+        fresh.properties[2].1 = "1".to_owned();
+        self.clients.send(vec![fresh.clone()]);
+        let waiting = || self.clients.sent().waiting;
+        let acknowledged = async {
+            while waiting() > 0 {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        if tokio::time::timeout(Duration::from_secs(60), acknowledged).await.is_err() {
+            return Err(stuck(format!("{} batches are never acknowledged", waiting())));
+        }
+        let end = self.world.log_time().max((BEGIN_SECONDS + 2 * DAY_SECONDS) * SECOND) + 5 * DAY_SECONDS * SECOND;
+        for part in 1..=5 {
+            let to = end - (5 - part) * DAY_SECONDS * SECOND;
+            self.advance(to, false).await.map_err(|error| stuck(format!("log time does not reach {to}: {error}")))?;
+            self.release().await?;
+        }
+        self.advance(end + 9 * 3_600 * SECOND, false).await.map_err(stuck)?;
+        self.release().await?;
+        self.caught_up().await?;
+        let books = Books::read(&self.world.storage).await?;
+        self.auditor.glance(&books, &mut self.sightings)?;
+        let sent = self.clients.sent().clone();
+        let history = self.auditor.audit(&self.world.storage, &books, &self.workload, &sent).await?;
+        self.auditor.settled(&books, &self.workload, &history)?;
+        let is_fresh = |event: &crate::workload::Event| event.id == fresh.id;
+        let gone = self.workload.customers[0].until.is_some_and(|until| fresh.time >= until * SECOND);
+        if !gone && !history.charged(&fresh.customer).any(is_fresh) {
+            return Err(stuck(format!("a fresh event is not charged: {fresh:?}")));
+        }
+        self.sight(&books, &history);
+        Ok((books, history))
+    }
+
+    /// A person issues what is held for being below zero or unlike the last.
+    async fn release(&mut self) -> Result<(), Broken> {
+        for _ in 0..40 {
+            let books = Books::read(&self.world.storage).await?;
+            let held = books.bills.iter().find(|(_, bill)| {
+                let unusual = |reason: &String| reason.contains("below zero") || reason.contains("hold_above");
+                bill.status == Status::Held && bill.reason.as_ref().is_some_and(unusual)
+            });
+            let (Some((id, _)), Some(invoicer)) = (held, self.world.invoicer()) else { return Ok(()) };
+            if invoicer.closer().issue(&crate::auditor::tenant()?, id, "simulation").await.is_err() {
+                // One before it must go first.
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// The store has all of the log.
+    async fn caught_up(&self) -> Result<(), Broken> {
+        for shard in self.shards.all() {
+            self.shard_caught_up(shard).await?;
+        }
+        Ok(())
+    }
+
+    async fn shard_caught_up(&self, shard: Shard) -> Result<(), Broken> {
+        use storage::charges::Charges as _;
+        for _ in 0..1_000 {
+            let end = self.world.storage.log.bounds(shard).await.map(|bounds| bounds.end);
+            let stored = self.world.storage.charges.boundary(shard).await;
+            if let (Ok(end), Ok(Some(stored))) = (end, stored)
+                && stored.next == end
+            {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Err(broken(Invariant::Liv1, format!("shard {shard} lags for ever")))
+    }
+
+    /// What the auditor objects to.
+    pub async fn objections(&mut self, books: &Books) -> Vec<Invariant> {
+        let sent = self.clients.sent().clone();
+        self.auditor.objections(&self.world.storage, books, &self.workload, &sent).await
+    }
+
+    fn sight(&mut self, books: &Books, history: &History) {
+        let seen = self.world.storage.faults.seen();
+        let sightings = &mut self.sightings;
+        sightings.add(Sighting::Refused, seen.refused);
+        sightings.add(Sighting::AnswerLost, seen.answer_lost);
+        sightings.add(Sighting::TornWrite, seen.partial);
+        sightings.add(Sighting::Repeated, seen.repeated);
+        sightings.add(Sighting::Delayed, seen.delayed);
+        sightings.add(Sighting::RecordsLost, seen.records_lost);
+        sightings.add(Sighting::Explained, history.explained);
+        sightings.add(Sighting::Waited, history.waited);
+        {
+            let sent = self.clients.sent();
+            sightings.add(Sighting::ClientRetry, sent.retries);
+            sightings.add(Sighting::RefusedAtOnce, sent.refused);
+        }
+        for (fate, sighting) in [
+            (Fate::Duplicate, Sighting::Duplicate),
+            (Fate::Conflict, Sighting::Conflict),
+            (Fate::Unreadable, Sighting::Unreadable),
+            (Fate::TooOld, Sighting::TooOld),
+            (Fate::NotBackfilled, Sighting::NotBackfilled),
+            (Fate::Unpriced, Sighting::Unpriced),
+            (Fate::Unmetered, Sighting::Unmetered),
+            (Fate::Expired, Sighting::Expired),
+        ] {
+            let count = self.shards.all().map(|shard| history.count(shard.0, &[fate])).sum();
+            sightings.add(sighting, count);
+        }
+        let parked = books.outcomes.iter().filter(|one| one.kind == storage::output::OutcomeKind::Parked).count();
+        sightings.add(Sighting::Parked, u64::try_from(parked).unwrap_or(0));
+        crate::auditor::sight_documents(books, &self.workload, history, sightings);
+    }
+}

@@ -1,0 +1,405 @@
+//! What a simulated tenant sells and what its customers do, drawn from a seed. The specification is written out twice: as a
+//! catalog file for Farthing, and as plain data for the naive model.
+
+use rand::RngExt;
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom;
+use std::fmt::Write;
+
+/// The first moment of the simulated world: 2024-03-29T00:00:00Z, so that Berlin's clocks change inside it.
+pub const BEGIN_SECONDS: i64 = 1_711_670_400;
+/// The first moment of every subscription: noon of the day before.
+pub const FROM_SECONDS: i64 = BEGIN_SECONDS - DAY_SECONDS / 2;
+/// One day.
+pub const DAY_SECONDS: i64 = 86_400;
+
+/// A meter and a curve, priced together.
+#[derive(Clone, Debug)]
+pub struct Price {
+    /// Id of the price and of its meter.
+    pub id: String,
+    /// How events fold.
+    pub meter: Meter,
+    /// How the quantity is priced.
+    pub curve: Curve,
+    /// Free units, or none where the curve takes none.
+    pub included: Option<u32>,
+    /// F is never above it, as decimal text.
+    pub cap: Option<String>,
+    /// Whether the meter splits by region.
+    pub grouped: bool,
+    /// Whether F applies in each region.
+    pub per_group: bool,
+    /// The type of events that its meter reads.
+    pub event_type: &'static str,
+    /// The only region that its meter admits.
+    pub only: Option<&'static str>,
+}
+
+/// How events fold into a quantity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)] // the catalog's own words
+pub enum Meter {
+    Count,
+    Sum,
+    Max,
+    Unique,
+    Latest,
+    TimeWeighted,
+}
+
+/// A curve, its numbers as decimal text.
+#[derive(Clone, Debug)]
+#[allow(missing_docs)] // the catalog's own words
+pub enum Curve {
+    PerUnit { each: String, per: u32 },
+    Graduated(Vec<Tier>),
+    Volume(Vec<Tier>),
+    Package { size: u32, amount: String },
+    Stairstep(Vec<(Option<u32>, String)>),
+    Percentage { rate: String, fixed: String, min: String, max: String },
+    Dimensional { rows: Vec<(String, String, u32)>, default: String },
+}
+
+/// One tier of a graduated or volume curve.
+#[derive(Clone, Debug)]
+pub struct Tier {
+    /// Its upper bound; none on the last.
+    pub up_to: Option<u32>,
+    /// Price of `per` units.
+    pub each: String,
+    /// Units that `each` is for.
+    pub per: u32,
+    /// Added when the tier is entered.
+    pub flat: String,
+}
+
+/// Who buys.
+#[derive(Clone, Debug)]
+pub struct Customer {
+    /// Its id.
+    pub id: String,
+    /// Its zone.
+    pub zone: &'static str,
+    /// Declared with the first catalog, or only later: until then its events are parked.
+    pub late: bool,
+    /// Whether periods from before its declaration are billed.
+    pub backfill: bool,
+    /// When its subscription ends, in seconds.
+    pub until: Option<i64>,
+}
+
+/// One report of use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// Unique within customer and source.
+    pub id: String,
+    /// Who reports.
+    pub source: String,
+    /// What happened.
+    pub event_type: String,
+    /// Who is billed.
+    pub customer: String,
+    /// When, in nanoseconds since the epoch.
+    pub time: i64,
+    /// Whether the sender leaves the time out.
+    pub timeless: bool,
+    /// `region`, `user`, `value`.
+    pub properties: Vec<(String, String)>,
+}
+
+/// All that is drawn before the run begins.
+#[derive(Clone, Debug)]
+pub struct Workload {
+    /// What is sold.
+    pub prices: Vec<Price>,
+    /// A fee of each period in arrears, as decimal text.
+    pub fee: String,
+    /// Who buys it.
+    pub customers: Vec<Customer>,
+}
+
+/// The regions that events come from.
+pub const REGIONS: [&str; 3] = ["ap", "eu", "us"];
+
+impl Workload {
+    /// Draws prices and customers.
+    pub fn draw(random: &mut StdRng) -> Self {
+        let mut prices: Vec<Price> = (0..random.random_range(2..5)).map(|number| Price::draw(random, number)).collect();
+        prices.push(Price::vip(random));
+        let customers = (0..random.random_range(2..6)).map(|number| Customer::draw(random, number)).collect();
+        Self { prices, fee: decimal(random, 3), customers }
+    }
+
+    /// The catalog file: with the late customers, or without.
+    pub fn catalog(&self, with_late: bool) -> String {
+        let mut file = String::from("apiVersion: farthing/v1\ntenant: acme\nlimits: {past: 2d, future: 5m}\n");
+        file.push_str("billing: {grace: 1h, review: 6h, hold_above: 100000000%}\nmeters:\n");
+        for price in &self.prices {
+            let (event_type, aggregate) = (price.event_type, price.meter.yaml());
+            let groups = if price.grouped { ", group_by: [region]" } else { "" };
+            let only = price.only.map(|region| format!(", where: {{region: {region}}}")).unwrap_or_default();
+            let _ = writeln!(file, "  - {{id: {}, event: {event_type}, {aggregate}{groups}{only}}}", price.id);
+        }
+        if with_late {
+            file.push_str("  - {id: later, event: later, aggregate: count}\n");
+        }
+        file.push_str("  - {id: unsold, event: unsold, aggregate: count}\n");
+        let _ = writeln!(file, "plans:\n  - id: p\n    currency: USD\n    every: day");
+        let _ = writeln!(file, "    fees: [{{id: f, amount: {}, when: arrears}}]\n    prices:", self.fee);
+        for price in &self.prices {
+            let _ = writeln!(file, "      - {{{}}}", price.yaml());
+        }
+        file.push_str("customers:\n");
+        let there = || self.customers.iter().filter(|customer| with_late || !customer.late);
+        for customer in there() {
+            let _ = writeln!(file, "  - {{id: {}, time_zone: {}}}", customer.id, customer.zone);
+        }
+        file.push_str("subscriptions:\n");
+        for customer in there() {
+            // From noon: the first period is short, so that included units, caps and fees scale.
+            let Customer { id, backfill, .. } = customer;
+            let from = instant(FROM_SECONDS);
+            let until = customer.until.map(|until| format!(", until: {}", instant(until))).unwrap_or_default();
+            let _ = writeln!(
+                file,
+                "  - {{id: s-{id}, customer: {id}, plan: p, from: {from}, backfill: {backfill}{until}}}"
+            );
+        }
+        file
+    }
+
+    /// The meters of the first catalog, read from its file.
+    pub fn meters(&self) -> Vec<pricing::meter::Meter> {
+        let Ok(file) = pricing::catalog::File::parse(&self.catalog(false)) else { return Vec::new() };
+        let Some(tenant) = file.tenant.clone() else { return Vec::new() };
+        let empty = pricing::catalog::Catalog::new(tenant);
+        let begin = pricing::time::Instant::from_nanos(BEGIN_SECONDS * 1_000_000_000);
+        let applied = empty.apply(&file, &pricing::catalog::Options::default(), begin);
+        applied.map(|change| change.catalog.meters_in_force()).unwrap_or_default()
+    }
+
+    /// Draws an event around `now` (seconds): most are on time, some late, some a little ahead, some of strangers.
+    pub fn event(&self, random: &mut StdRng, number: u64, now: i64) -> Event {
+        let ago = match random.random_range(0..40) {
+            0..4 => random.random_range(0..DAY_SECONDS * 3 / 2),
+            4..8 => -random.random_range(0..800),
+            8 => random.random_range(2 * DAY_SECONDS..4 * DAY_SECONDS),
+            _ => random.random_range(0..1_800),
+        };
+        let first = BEGIN_SECONDS - DAY_SECONDS / 4;
+        let time = (now - ago).max(first) * 1_000_000_000 + random.random_range(0..1_000_000_000);
+        let customer = match self.customers.choose(random) {
+            Some(customer) if !random.random_ratio(1, 40) => customer.id.clone(),
+            _ => "stranger".to_owned(),
+        };
+        let value = match random.random_range(0..15) {
+            0 => format!("-{}", random.random_range(0..50)),
+            1 => "0".to_owned(),
+            2 => "x".to_owned(),
+            3..6 => decimal(random, 9),
+            _ => random.random_range(1..2_000u32).to_string(),
+        };
+        let event_type = match random.random_range(0..200) {
+            0..8 => "unsold",
+            8..28 => "vip",
+            28..34 => "later",
+            34 => "odd",
+            _ => "use",
+        };
+        let property = |name: &str, value: String| (name.to_owned(), value);
+        Event {
+            id: format!("e-{number}"),
+            source: ["a", "b"].choose(random).copied().unwrap_or("a").to_owned(),
+            event_type: event_type.to_owned(),
+            customer,
+            time,
+            timeless: random.random_ratio(1, 30),
+            properties: vec![
+                property("region", REGIONS.choose(random).copied().unwrap_or("eu").to_owned()),
+                property("user", format!("u-{}", random.random_range(0..9))),
+                property("value", value),
+            ],
+        }
+    }
+}
+
+/// An instant as catalog files write it.
+fn instant(seconds: i64) -> String {
+    pricing::time::Instant::from_nanos(seconds.saturating_mul(1_000_000_000)).to_string()
+}
+
+impl Customer {
+    fn draw(random: &mut StdRng, number: u32) -> Self {
+        let late = number > 0 && random.random_ratio(1, 3);
+        let ends = random.random_ratio(1, 3);
+        let until = BEGIN_SECONDS + random.random_range(30 * 3_600..60 * 3_600);
+        Self {
+            id: format!("c-{number}"),
+            zone: ["UTC", "Europe/Berlin", "Asia/Kathmandu"].choose(random).copied().unwrap_or("UTC"),
+            late,
+            backfill: number == 0 || random.random_ratio(2, 3),
+            until: (ends && !late).then_some(until),
+        }
+    }
+}
+
+impl Event {
+    /// The text of a property.
+    pub fn property(&self, name: &str) -> &str {
+        self.properties.iter().find(|(own, _)| own == name).map_or("", |(_, value)| value)
+    }
+}
+
+impl Meter {
+    fn yaml(self) -> &'static str {
+        match self {
+            Self::Count => "aggregate: count",
+            Self::Sum => "aggregate: sum, value: value",
+            Self::Max => "aggregate: max, value: value",
+            Self::Unique => "aggregate: unique, value: user",
+            Self::Latest => "aggregate: latest, value: value",
+            Self::TimeWeighted => "aggregate: time_weighted, value: value, per: hour",
+        }
+    }
+}
+
+impl Price {
+    fn draw(random: &mut StdRng, number: u32) -> Self {
+        let meters =
+            [Meter::Count, Meter::Sum, Meter::Sum, Meter::Max, Meter::Unique, Meter::Latest, Meter::TimeWeighted];
+        let meter = *meters.choose(random).unwrap_or(&Meter::Sum);
+        let by_event = matches!(meter, Meter::Count | Meter::Sum);
+        let curve = Curve::draw(random, if by_event { 7 } else { 5 });
+        let grouped = random.random_ratio(1, 2);
+        let takes_included = !matches!(curve, Curve::Percentage { .. } | Curve::Dimensional { .. });
+        Self {
+            id: format!("m{number}"),
+            meter,
+            curve,
+            included: (takes_included && random.random_ratio(1, 3)).then(|| random.random_range(1..20)),
+            cap: random.random_ratio(1, 5).then(|| decimal(random, 4)),
+            grouped,
+            per_group: grouped && random.random_ratio(2, 3),
+            event_type: "use",
+            only: None,
+        }
+    }
+
+    /// One that admits a region only.
+    fn vip(random: &mut StdRng) -> Self {
+        Self {
+            id: "vip".to_owned(),
+            meter: Meter::Count,
+            curve: Curve::draw(random, 5),
+            included: None,
+            cap: None,
+            grouped: false,
+            per_group: false,
+            event_type: "vip",
+            only: Some("eu"),
+        }
+    }
+
+    /// Whether its meter reads the event.
+    pub fn admits(&self, event: &Event) -> bool {
+        self.event_type == event.event_type && self.only.is_none_or(|only| only == event.property("region"))
+    }
+
+    fn yaml(&self) -> String {
+        let mut yaml = format!("id: {0}, meter: {0}, {1}", self.id, self.curve.yaml());
+        if let Some(included) = self.included {
+            let _ = write!(yaml, ", included: {included}");
+        }
+        if let Some(cap) = &self.cap {
+            let _ = write!(yaml, ", cap: {cap}");
+        }
+        if self.per_group {
+            yaml.push_str(", per_group: true");
+        }
+        yaml
+    }
+}
+
+impl Curve {
+    fn draw(random: &mut StdRng, kinds: u32) -> Self {
+        match random.random_range(0..kinds) {
+            0 => Self::PerUnit { each: decimal(random, 15), per: *[1, 1, 7, 1_000].choose(random).unwrap_or(&1) },
+            1 => Self::Graduated(Tier::draw_all(random)),
+            2 => Self::Volume(Tier::draw_all(random)),
+            3 => Self::Package { size: random.random_range(1..9), amount: decimal(random, 5) },
+            4 => Self::Stairstep(vec![
+                (Some(random.random_range(1..10)), decimal(random, 5)),
+                (Some(random.random_range(10..500)), decimal(random, 5)),
+                (None, decimal(random, 5)),
+            ]),
+            5 => Self::Percentage {
+                rate: format!("0.{:03}", random.random_range(0..200)),
+                fixed: decimal(random, 4),
+                min: "0.01".to_owned(),
+                max: random.random_range(2..50u32).to_string(),
+            },
+            _ => Self::Dimensional {
+                rows: REGIONS[..2].iter().map(|region| ((*region).to_owned(), decimal(random, 9), 3)).collect(),
+                default: decimal(random, 9),
+            },
+        }
+    }
+
+    fn yaml(&self) -> String {
+        let tiers = |tiers: &[Tier]| tiers.iter().map(Tier::yaml).collect::<Vec<_>>().join(", ");
+        match self {
+            Self::PerUnit { each, per } => format!("per_unit: {{each: {each}, per: {per}}}"),
+            Self::Graduated(own) => format!("graduated: [{}]", tiers(own)),
+            Self::Volume(own) => format!("volume: [{}]", tiers(own)),
+            Self::Package { size, amount } => format!("package: {{size: {size}, amount: {amount}}}"),
+            Self::Stairstep(steps) => {
+                let step = |(up_to, amount): &(Option<u32>, String)| match up_to {
+                    Some(up_to) => format!("{{up_to: {up_to}, amount: {amount}}}"),
+                    None => format!("{{amount: {amount}}}"),
+                };
+                format!("stairstep: [{}]", steps.iter().map(step).collect::<Vec<_>>().join(", "))
+            }
+            Self::Percentage { rate, fixed, min, max } => {
+                format!("percentage: {{rate: {rate}, fixed: {fixed}, min: {min}, max: {max}}}")
+            }
+            Self::Dimensional { rows, default } => {
+                let row = |(region, each, per): &(String, String, u32)| {
+                    format!("{{is: [{region}], each: {each}, per: {per}}}")
+                };
+                let rows = rows.iter().map(row).collect::<Vec<_>>().join(", ");
+                format!("dimensional: {{by: [region], rows: [{rows}], default: {{each: {default}}}}}")
+            }
+        }
+    }
+}
+
+impl Tier {
+    fn draw_all(random: &mut StdRng) -> Vec<Self> {
+        let count = random.random_range(1..4);
+        let mut bound = 0;
+        (1..=count)
+            .map(|number| {
+                bound += random.random_range(1..300);
+                Self {
+                    up_to: (number < count).then_some(bound),
+                    each: decimal(random, 12),
+                    per: *[1, 1, 3, 1_000].choose(random).unwrap_or(&1),
+                    flat: if random.random_ratio(1, 3) { decimal(random, 2) } else { "0".to_owned() },
+                }
+            })
+            .collect()
+    }
+
+    fn yaml(&self) -> String {
+        let Self { up_to, each, per, flat } = self;
+        let up_to = up_to.map_or_else(String::new, |up_to| format!("up_to: {up_to}, "));
+        format!("{{{up_to}each: {each}, per: {per}, flat: {flat}}}")
+    }
+}
+
+/// A number between 0 and 3 with up to `decimals` decimals.
+fn decimal(random: &mut StdRng, decimals: u32) -> String {
+    let fraction = random.random_range(1..10u64.pow(decimals));
+    format!("{}.{fraction:0width$}", random.random_range(0..3), width = decimals as usize)
+}
