@@ -10,8 +10,8 @@
 
 use super::{Kind, Line, Tax, TaxTotal};
 use crate::currency::{Currency, Rounding};
-use crate::number::{self, Amount, Minor, Rate, mul_div};
-use crate::settle::{Draft, Taxed};
+use crate::number::{self, Amount, Minor, Rate};
+use crate::settle::{Draft, Taxed, spread};
 use std::collections::BTreeMap;
 
 /// A bill's sums and lines as printed.
@@ -187,7 +187,7 @@ impl Group {
             self.lines.iter().copied().filter(|index| kind_at(lines, *index) != Kind::Rounding).collect();
         let with_tax: Vec<Amount> =
             own.iter().filter_map(|index| lines.get(*index)).map(|line| line.amount_exact).collect();
-        let nets = self.nets(&with_tax, self.exact.sub(tax_exact)?, rate)?;
+        let nets = Self::nets(&with_tax, self.exact.sub(tax_exact)?, rate)?;
         let units: i128 = self
             .lines
             .iter()
@@ -205,19 +205,21 @@ impl Group {
         Ok(())
     }
 
-    /// What each line comes to without tax, `net` in all.
-    fn nets(&self, with_tax: &[Amount], net: Amount, rate: Rate) -> Result<Vec<Amount>, number::Error> {
-        let (numerator, denominator) = if self.exact.is_zero() {
-            (Rate::ONE.raw(), Rate::ONE.add(rate)?.raw())
-        } else {
-            (net.raw(), self.exact.raw())
-        };
-        let mut nets =
-            with_tax.iter().map(|amount| amount.scale_by(numerator, denominator)).collect::<Result<Vec<_>, _>>()?;
-        // What 10⁻²⁴ cannot hold goes to the largest line.
+    /// What each line comes to without tax, `net` in all. What the rounding of the tax leaves is spread by size, so that no
+    /// line moves by more than it: lines that nearly cancel each other keep what they are.
+    fn nets(with_tax: &[Amount], net: Amount, rate: Rate) -> Result<Vec<Amount>, number::Error> {
+        let gross = Rate::ONE.add(rate)?.raw();
+        let without = |amount: &Amount| amount.scale_by(Rate::ONE.raw(), gross);
+        let mut nets = with_tax.iter().map(without).collect::<Result<Vec<_>, _>>()?;
         let rest = net.sub(Amount::sum(nets.iter().copied())?)?;
-        if let Some(largest) = nets.iter_mut().max_by_key(|amount| amount.raw().unsigned_abs()) {
-            *largest = largest.add(rest)?;
+        let sizes: Vec<Amount> = with_tax.iter().map(|amount| (*amount).max(amount.neg())).collect();
+        for (net, part) in nets.iter_mut().zip(spread(rest, &sizes)?) {
+            *net = net.add(part)?;
+        }
+        // Nothing is left, but where all lines are nothing and have no size.
+        let left = net.sub(Amount::sum(nets.iter().copied())?)?;
+        if let Some(first) = nets.first_mut() {
+            *first = first.add(left)?;
         }
         Ok(nets)
     }
@@ -227,19 +229,9 @@ fn kind_at(lines: &[Line], index: usize) -> Kind {
     lines.get(index).map_or(Kind::Usage, |line| line.kind)
 }
 
-/// `value × numerator ÷ denominator` in minor units, half away from zero.
+/// `value × numerator ÷ denominator` in minor units, half away from zero; the denominator is above zero.
 fn share(value: i128, numerator: i128, denominator: i128) -> Result<i128, number::Error> {
-    // Half to even differs from half away on exact halves only: nudging twice the value by one part finds those.
-    let doubled = mul_div(value, numerator.checked_mul(2).ok_or(TOO_LARGE)?, denominator)?;
-    let exact = doubled % 2 != 0 && is_exact(value, numerator, denominator, doubled);
-    if exact {
-        return Ok((doubled + doubled.signum()) / 2);
-    }
-    mul_div(value, numerator, denominator)
-}
-
-/// True where value × 2 × numerator ÷ denominator is exactly `doubled`.
-fn is_exact(value: i128, numerator: i128, denominator: i128, doubled: i128) -> bool {
-    let left = ethnum::I256::from(value) * ethnum::I256::from(numerator) * ethnum::I256::from(2);
-    left == ethnum::I256::from(doubled) * ethnum::I256::from(denominator)
+    let twice = value.checked_mul(numerator).and_then(|product| product.checked_mul(2)).ok_or(TOO_LARGE)?;
+    let away = twice.abs().checked_add(denominator).ok_or(TOO_LARGE)?;
+    Ok(away / (2 * denominator) * twice.signum())
 }

@@ -85,6 +85,18 @@ fn included_tax_comes_out_of_the_rounded_sum_and_lines_share_the_net() {
 }
 
 #[test]
+fn lines_that_nearly_cancel_each_other_keep_their_own_share_of_an_included_tax() {
+    let credit = "credits: [{id: g, customer: c, kind: promotional, amount: 100.00, currency: EUR}]";
+    let mut world = world("EUR", &format!("{VAT}\n{credit}"), "tax_included: true,", "0.01");
+    world.used("2026-01-10", "u", "10004");
+    let bill = world.bill("2026-02-01");
+    // 0.04 × 0.19 ÷ 1.19 = 0.0063…: a cent of tax, which does not make a quarter of each line.
+    assert_eq!((bill.net.0, bill.taxes[0].amount.0, bill.total.0), (3, 1, 4));
+    let printed: Vec<i64> = bill.lines.iter().map(|line| line.amount.0).collect();
+    assert_eq!(printed, [8_407, -8_404], "100.04 ÷ 1.19 = 84.067…, 100 ÷ 1.19 = 84.033…");
+}
+
+#[test]
 fn reverse_charge_is_listed_at_nothing_and_no_tax_is_no_entry() {
     let mut charged = world("EUR", "customers: [{id: c, tax: rc}]", "", "1");
     charged.used("2026-01-10", "u", "5");
