@@ -6,15 +6,15 @@
 //! again, and `farthing rate` is the same function over a file.
 
 // Reading order: what goes in, which bills there are, the fold, its steps, what comes out.
-mod request;
-mod schedule;
 mod account;
-mod prepare;
 mod adjust;
 mod credit;
-mod round;
-mod line;
 mod document;
+mod line;
+mod prepare;
+mod request;
+mod round;
+mod schedule;
 
 pub use account::Account;
 pub use document::{Status, csv, document};

@@ -11,13 +11,13 @@ use siphasher::sip128::{Hasher128, SipHasher13};
 use std::hash::Hasher;
 
 // Reading order: what a line is made of, the rules one by one, then a period's parts.
-mod draft;
-mod taxes;
+mod advance;
 mod cycle;
 mod discount;
-mod usage;
-mod advance;
+mod draft;
 mod period;
+mod taxes;
+mod usage;
 
 pub(crate) use advance::{Advance, advances_at, correct};
 pub(crate) use cycle::Cycle;

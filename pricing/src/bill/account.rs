@@ -87,7 +87,7 @@ impl Account {
             settled.retain(|_, settled| settled.end > before);
         }
         for advances in self.advances.values_mut() {
-            advances.retain(|advance| advance.period.end > before);
+            advances.retain(|advance| advance.until > before);
         }
         for spend in self.spend.values_mut() {
             spend.retain(|_, spend| spend.until > before);

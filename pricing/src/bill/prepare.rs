@@ -57,7 +57,7 @@ impl<'a> Fold<'a> {
     fn subscription(&mut self, subscription: &'a Subscription, periods: &[Period]) -> Result<Vec<Draft>, Error> {
         let mut drafts = Vec::new();
         for period in periods {
-            // Almost always billed already; not where the subscription came after the bill that ended at its start.
+            // Almost always billed already; not where the subscription came late.
             drafts.extend(self.in_advance(subscription, *period)?);
         }
         let last = periods.last().map(|period| period.start);
@@ -68,7 +68,8 @@ impl<'a> Fold<'a> {
             let more = if last { std::mem::take(&mut corrected) } else { Amount::ZERO };
             drafts.extend(self.period(subscription, *period, more)?);
         }
-        if let Some((period, _, _)) = subscription.period_starting(self.request.end) {
+        // The one that begins here; or one that runs, where the subscription came after the bill that ended at its start.
+        if let Some((period, _, _)) = subscription.period_at(self.request.end) {
             drafts.extend(self.in_advance(subscription, period)?);
         }
         Ok(drafts)

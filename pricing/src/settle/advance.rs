@@ -23,6 +23,8 @@ pub(crate) struct Advance {
     pub(crate) fee: FeeId,
     /// What it was billed for.
     pub(crate) period: Period,
+    /// When its full cycle ends: until then `period` may still turn out shorter or longer.
+    pub(crate) until: Instant,
     /// What was billed, discounts not taken off.
     pub(crate) amount: Amount,
     /// What the discounts on the whole took off.
@@ -61,7 +63,7 @@ pub(crate) fn advances_at(scope: &Scope<'_>, billed: &[Advance]) -> Result<(Vec<
         drafts.push(Draft::new(Kind::Fee, Stage::Fee(index), id, &taxed, description, amount).once());
         let discounts = BTreeMap::new();
         let (plan, fee) = (scope.plan.plan.clone(), fee.id.clone());
-        advances.push(Advance { plan, fee, period: cycle.part, amount, discounts, taxed });
+        advances.push(Advance { plan, fee, period: cycle.part, until: cycle.full.end, amount, discounts, taxed });
     }
     drafts.extend(discounted(scope, &mut advances)?);
     Ok((advances, drafts))

@@ -282,6 +282,34 @@ fn a_subscription_that_comes_after_the_bill_of_its_start_pays_its_fee_on_the_nex
 }
 
 #[test]
+fn a_fee_in_advance_of_a_period_that_runs_when_its_subscription_comes_does_not_wait_for_its_end() {
+    let mut world = world(PER_UNIT, "from: 2026-01-01");
+    world.bill("2026-02-01");
+    world.apply(
+        "plans: [{id: q, currency: USD, every: year, fees: [{id: seat, amount: 365, when: advance}]}]\n\
+         subscriptions: [{id: late, customer: c, plan: q, from: 2025-06-01}]",
+        "2026-02-10",
+    );
+    world.bill("2026-04-01");
+    let nets: Vec<i64> = world.bills.iter().map(|bill| bill.net.0).collect();
+    assert_eq!(nets, [0, 36_500, 0], "on the next bill, once");
+    assert_eq!(world.bills[1].lines[0].description, "seat, 2026-01-01 to 2026-12-31");
+}
+
+#[test]
+fn an_end_that_is_taken_back_bills_the_rest_of_a_long_fee_however_much_was_forgotten() {
+    let fee = "fees: [{id: base, amount: 365.00, when: advance, every: year}]";
+    let mut world = world(&format!("{fee}, {PER_UNIT}"), "from: 2026-01-01, until: 2026-02-15");
+    world.bill("2026-02-01");
+    assert_eq!(world.bills[0].net.0, 4_500);
+    world.apply("subscriptions: [{id: s, customer: c, plan: p, from: 2026-01-01}]", "2026-02-10");
+    world.bill("2026-06-01");
+    world.accounts.values_mut().for_each(|account| *account = account.clone().forget(at("2026-05-01")));
+    world.bill("2027-01-01");
+    assert_eq!(world.lines()[0], "fee | base, 2026-02-15 to 2026-12-31 | 320 | 320.00");
+}
+
+#[test]
 fn what_is_missing_or_does_not_agree_is_refused_by_name() {
     let mut world = world(PER_UNIT, "from: 2026-01-01");
     world.used("2026-01-10", "u", "90");
