@@ -29,7 +29,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use storage::charges::Charges;
-use storage::log::Log;
 use storage::shard::ShardCount;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -59,8 +58,6 @@ pub(crate) struct System {
     pub(crate) address: SocketAddr,
     /// Where its first admin key stands.
     pub(crate) key_file: PathBuf,
-    /// The truth.
-    pub(crate) log: Arc<dyn Log>,
     /// What the rater put out.
     pub(crate) charges: Arc<dyn Charges>,
     ingest: Ingest,
@@ -136,8 +133,8 @@ impl System {
         let serving = tokio::spawn(web::serve(listener, routes, stop));
         let running = invoicer.clone();
         let invoicing = tokio::spawn(async move { running.run().await });
-        let (log, charges, key_file) = (folder.log.clone(), folder.charges.clone(), folder.key_file());
-        Ok(Self { address, key_file, log, charges, ingest, rater, invoicing, following, serving, stopping, folder })
+        let (charges, key_file) = (folder.charges.clone(), folder.key_file());
+        Ok(Self { address, key_file, charges, ingest, rater, invoicing, following, serving, stopping, folder })
     }
 
     /// Waits until something ends that should not: the clock lost its lease, the port closed.

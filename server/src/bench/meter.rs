@@ -19,11 +19,6 @@ impl Meter {
         Self { began: Instant::now(), cpu: cpu() }
     }
 
-    /// How long it has run.
-    pub(crate) fn elapsed(&self) -> Duration {
-        self.began.elapsed()
-    }
-
     /// What was measured up to now.
     pub(crate) fn stop(self, bench: &'static str, unit: &'static str, count: u64, setting: String) -> Figures {
         let elapsed = self.began.elapsed();

@@ -34,12 +34,12 @@ impl Folder {
         let log =
             embedded::log::Log::open(&path.join("log"), embedded::log::Options::new(shards)).context(within("log"))?;
         let snapshots = embedded::snapshots::Snapshots::open(&path.join("snapshots")).context(within("snapshots"))?;
-        let charges = storage::sim::World::new(shards).charges;
+        let charges = embedded::charges::Charges::open(&path.join("charges.db")).context(within("charges"))?;
         let books = embedded::books::Books::open(&path.join("books.db")).context(within("books"))?;
         Ok(Self {
             log: Arc::new(log),
             snapshots: Arc::new(snapshots),
-            charges,
+            charges: Arc::new(charges),
             books: Arc::new(books),
             path: path.to_owned(),
             _lock: lock,
