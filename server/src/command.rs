@@ -25,11 +25,11 @@ use std::future::Future;
 /// Runs one command.
 pub(crate) fn run(arguments: Arguments) -> Result {
     match arguments.command {
-        Command::Demo(arguments) => demo::run(arguments),
+        Command::Demo(arguments) => demo::run(&arguments),
         Command::Serve(arguments) => serve::run(arguments),
         Command::Apply(arguments) => wait(apply::run(arguments)),
         Command::Keys(arguments) => wait(keys::run(arguments)),
-        Command::Send(arguments) => send::run(arguments),
+        Command::Send(arguments) => send::run(&arguments),
         Command::Quote(arguments) => quote::run(&arguments),
         Command::Rate(arguments) => rate::run(&arguments),
         Command::Usage(arguments) => wait(usage::run(arguments)),

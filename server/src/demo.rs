@@ -99,7 +99,7 @@ fn a_day(customer: &Customer, day: u32, random: &mut StdRng, events: &mut Vec<v1
         let cents: u32 = random.random_range(990..29_900);
         report("order.paid", moment(day, random), &[("amount", format!("{}.{:02}", cents / 100, cents % 100))]);
     }
-    if (day - customer.first_day) % 10 == 0 {
+    if (day - customer.first_day).is_multiple_of(10) {
         let seats = customer.seats + day / 10;
         report("seats.changed", moment(day, random), &[("seats", seats.to_string())]);
         let gigabytes = customer.gigabytes + 7 * day;

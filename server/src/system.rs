@@ -113,7 +113,13 @@ impl System {
         let mut clock = invoicer::publisher::Options::new("embedded", Arc::new(wall), keys::random()?);
         clock.test_clock = test_clock;
         clock.allow_jump = allow_clock_jump;
-        let invoicer = Invoicer::start(parts, clock).await.map_err(Failure::refused)?;
+        let invoicer = match Invoicer::start(parts, clock).await {
+            Ok(invoicer) => invoicer,
+            Err(error) => {
+                rater.stop().await;
+                return Err(Failure::refused(error));
+            }
+        };
         let ingest_keys = keys.clone();
         let catalogs = Arc::new(ingest::Catalogs::new());
         let source = Arc::new(catalogs::Source::new(folder.books.clone()));

@@ -1,5 +1,7 @@
 //! The command line where no server is needed: help, exit codes, offline prices and bills.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
 use std::path::PathBuf;
 use std::process::Command;
 

@@ -39,7 +39,7 @@ pub(crate) struct Arguments {
 /// Events in one request.
 const BATCH: usize = 500;
 
-pub(crate) fn run(arguments: Arguments) -> Result {
+pub(crate) fn run(arguments: &Arguments) -> Result {
     if !arguments.listen.ip().is_loopback() {
         return Err(Failure::refused("the demo listens on this machine only: take an address such as 127.0.0.1:9600"));
     }
@@ -55,7 +55,7 @@ pub(crate) fn run(arguments: Arguments) -> Result {
         let name = folder.display();
         return Err(Failure::refused(format_args!("{name} holds a system already; the demo wants an empty folder")));
     }
-    serve::runtime()?.block_on(show(&arguments, &folder))
+    serve::runtime()?.block_on(show(arguments, &folder))
 }
 
 async fn show(arguments: &Arguments, folder: &Path) -> Result {

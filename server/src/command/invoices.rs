@@ -185,16 +185,15 @@ pub(crate) async fn all(client: &Client, customer: String, status: &str) -> Resu
 
 /// The list as a table.
 pub(crate) fn list_table(invoices: &[v1::InvoiceSummary]) -> Grid {
-    let mut grid = Grid::new(&["NUMBER", "STATUS", ">TOTAL", "FROM (UTC)", "ID: CUSTOMER/CURRENCY/END"]);
+    let mut grid = Grid::new(&["NUMBER", "STATUS", ">TOTAL", "ID: CUSTOMER/CURRENCY/END"]);
     for invoice in invoices {
         let number = if invoice.number.is_empty() { "–" } else { &invoice.number };
-        let start = show::short(&instant_text(invoice.start.as_ref()));
         let status = match invoice.reason.as_str() {
             "" => invoice.status.clone(),
             reason => format!("{}: {reason}", invoice.status),
         };
         let total = format!("{} {}", invoice.total, invoice.currency);
-        grid.row([number, &status, &total, &start, &invoice.id]);
+        grid.row([number, &status, &total, &invoice.id]);
     }
     grid
 }

@@ -94,7 +94,7 @@ struct Problem {
     message: String,
 }
 
-pub(crate) fn run(arguments: Arguments) -> Result {
+pub(crate) fn run(arguments: &Arguments) -> Result {
     let events = reader::open(&arguments.file, &arguments.columns)?;
     let bytes = std::fs::metadata(&arguments.file).map(|file| file.len()).unwrap_or_default();
     let bar = progress_bar(bytes, arguments.quiet || arguments.format.json);
@@ -112,7 +112,7 @@ pub(crate) fn run(arguments: Arguments) -> Result {
     bar.finish_and_clear();
     // The reader has ended: the pump returns when it is through, or drops the channel.
     let _ = reading.join();
-    tell(&arguments, sent?)
+    tell(arguments, sent?)
 }
 
 fn progress_bar(bytes: u64, quiet: bool) -> ProgressBar {

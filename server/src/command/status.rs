@@ -9,7 +9,7 @@ use proto::v1;
 
 const AFTER: &str = "\
 LOG is the next record to be written, STORED the next to be charged: equal when all is caught up. For each shard,
-arrivals = charged + unpriced + unmetered + duplicate + rejected + parked + waiting.";
+events that arrived = charged + unpriced + unmetered + duplicate + rejected + parked + waiting.";
 
 /// Shows how the shards of a server stand.
 #[derive(Debug, Args)]
@@ -50,17 +50,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result {
     let kind = if status.test_clock { " (TEST clock)" } else { "" };
     output::line(format_args!("Log time {log_time}{kind}\n"))?;
     let mut grid = Grid::new(&[
-        ">SHARD",
-        ">LOG",
-        ">STORED",
-        ">ARRIVALS",
-        ">CHARGED",
-        ">UNPRICED",
-        ">UNMETERED",
-        ">DUPLIC.",
-        ">REJECTED",
-        ">PARKED",
-        ">WAITING",
+        ">SHARD", ">LOG", ">STORED", ">EVENTS", ">CHARGED", ">UNPR.", ">UNMET.", ">DUPL.", ">REJ.", ">PARKED", ">WAIT.",
     ]);
     for shard in &status.shards {
         let numbers = [

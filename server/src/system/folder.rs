@@ -4,12 +4,17 @@ use crate::failure::{Context, Failure, Result};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use storage::books::Books;
 use storage::charges::Charges;
 use storage::embedded;
 use storage::log::Log;
 use storage::shard::ShardCount;
 use storage::snapshots::Snapshots;
+
+/// A process that was just killed needs a moment to let go of its lock.
+const LOCK_WAIT: Duration = Duration::from_secs(2);
+const LOCK_LOOK: Duration = Duration::from_millis(20);
 
 /// An open folder; nobody else can open it until this is dropped.
 pub(super) struct Folder {
@@ -56,11 +61,17 @@ fn lock(path: &Path) -> Result<File> {
     let name = path.display();
     let reason = || format!("cannot lock the data folder {name}");
     let file = OpenOptions::new().create(true).truncate(false).write(true).open(path.join("lock")).context(reason())?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(Failure::refused(format_args!(
-            "{name} is in use by another farthing process; stop that one, or name another folder with --data"
-        ))),
-        Err(TryLockError::Error(error)) => Err(error).context(reason()),
+    let began = std::time::Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) if began.elapsed() < LOCK_WAIT => std::thread::sleep(LOCK_LOOK),
+            Err(TryLockError::WouldBlock) => {
+                return Err(Failure::refused(format_args!(
+                    "{name} is in use by another farthing process; stop that one, or name another folder with --data"
+                )));
+            }
+            Err(TryLockError::Error(error)) => return Err(error).context(reason()),
+        }
     }
 }
