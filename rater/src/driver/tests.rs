@@ -1,1 +1,172 @@
+//! The driver over storage in memory: restarts, faults, damage.
 
+use super::{Driver, Options, ShardStatus, open};
+use crate::ids::Key;
+use crate::offline::fold_all;
+use crate::sample::{self, call};
+use bytes::Bytes;
+use std::time::Duration;
+use storage::charges::{Charges, PeriodKey};
+use storage::log::Log;
+use storage::output::{Counters, Sum};
+use storage::record::{Control, encode_control};
+use storage::shard::{Offset, Shard};
+use storage::sim::World;
+use storage::sim::faults::Chances;
+use storage::snapshots::Snapshots;
+
+const NOW: &str = "2026-01-15T12:00:00Z";
+const EARLIER: &str = "2026-01-15T11:00:00Z";
+
+async fn opened(shards: u16, seed: u64) -> World {
+    let world = World::with_faults(sample::count(shards), seed, Chances::default());
+    let key = Key::parse(sample::KEY).expect("a key");
+    open(&*world.log, key).await.expect("an empty log");
+    open(&*world.log, key).await.expect("harmless");
+    for shard in sample::count(shards).all() {
+        append(&world, shard, [sample::catalog_record(1), sample::simple("c"), sample::tick(NOW)]).await;
+    }
+    world
+}
+
+async fn append(world: &World, shard: Shard, records: impl IntoIterator<Item = Bytes>) {
+    world.log.append(shard, records.into_iter().collect()).await.expect("a log that takes records");
+}
+
+fn start(world: &World, options: Options) -> Driver {
+    let shards: Vec<Shard> = world.log.shards().all().collect();
+    Driver::start(world.log.clone(), world.snapshots.clone(), world.charges.clone(), shards, options)
+}
+
+fn options() -> Options {
+    Options { snapshot_records: 3, insert_wait: Duration::from_millis(1), ..Options::default() }
+}
+
+async fn end(world: &World, shard: Shard) -> Offset {
+    world.log.bounds(shard).await.expect("bounds").end
+}
+
+async fn stored(driver: &Driver, at: usize, end: Offset) {
+    driver.status().until(|shards| shards.get(at).is_some_and(|shard| shard.stored >= end)).await;
+}
+
+async fn january(world: &World) -> Vec<Sum> {
+    let start = sample::time("2026-01-01T00:00:00Z");
+    let subscription = pricing::id::SubscriptionId::new("s-c").expect("an id");
+    let period = PeriodKey { customer: sample::customer_id("c"), subscription, start };
+    world.charges.sums(&sample::tenant(), &[period]).await.expect("sums").concat()
+}
+
+async fn counters(world: &World, shard: Shard) -> Counters {
+    world.charges.boundary(shard).await.expect("an answer").expect("a boundary").counters
+}
+
+fn batch(number: u64) -> Bytes {
+    let events: Vec<_> = (0..5).map(|at| call("c", &format!("{number}-{at}"), EARLIER, &at.to_string())).collect();
+    sample::record(&events)
+}
+
+#[tokio::test]
+async fn it_goes_on_where_it_stopped() {
+    let world = opened(1, 0).await;
+    let shard = Shard(0);
+    for round in 0..3u64 {
+        let driver = start(&world, options());
+        append(&world, shard, [batch(round), batch(round), batch(0)]).await;
+        stored(&driver, 0, end(&world, shard).await).await;
+        driver.stop().await;
+        let good = world.snapshots.good(shard).await.expect("a list");
+        assert_eq!(good.first(), Some(&end(&world, shard).await), "a last snapshot, made good");
+    }
+    let counters = counters(&world, shard).await;
+    assert_eq!((counters.charged, counters.duplicate), (15, 30));
+    let calls = january(&world).await.into_iter().filter(|sum| sum.price.as_str() == "p-calls");
+    assert_eq!(calls.map(|sum| sum.count).sum::<u64>(), 15);
+    // Without the log's beginning the snapshot is the truth; without both the shard stands.
+    world.log.trim(shard, Offset(10));
+    let driver = start(&world, options());
+    append(&world, shard, [batch(9)]).await;
+    stored(&driver, 0, end(&world, shard).await).await;
+    driver.stop().await;
+    for place in world.snapshots.good(shard).await.expect("a list") {
+        world.snapshots.damage(shard, place);
+    }
+    let driver = start(&world, options());
+    driver.status().until(|shards| shards.iter().any(|shard| shard.halted.is_some())).await;
+    driver.stop().await;
+}
+
+#[tokio::test]
+async fn faults_change_nothing_in_the_end() {
+    for seed in 0..6 {
+        let world = opened(2, seed).await;
+        let chances = Chances { refused: 150, answer_lost: 100, partial: 50, repeated: 100, ..Chances::default() };
+        world.faults.set(chances);
+        let mut driver = start(&world, options());
+        let mut records = vec![sample::open(0, 2), sample::catalog_record(1), sample::simple("c"), sample::tick(NOW)];
+        for round in 0..12 {
+            world.faults.heal();
+            append(&world, Shard(0), [batch(round)]).await;
+            world.faults.set(chances);
+            records.push(batch(round));
+            if round % 5 == 4 {
+                driver.stop().await;
+                driver = start(&world, options());
+            }
+            tokio::task::yield_now().await;
+        }
+        world.faults.heal();
+        stored(&driver, 0, end(&world, Shard(0)).await).await;
+        driver.stop().await;
+        let (fold, _) = fold_all(Shard(0), sample::count(2), crate::fold::Options::default(), &records).expect("fits");
+        assert_eq!(counters(&world, Shard(0)).await, fold.counters());
+        let calls = january(&world).await.into_iter().filter(|sum| sum.price.as_str() == "p-calls");
+        assert_eq!(calls.map(|sum| sum.count).sum::<u64>(), 60);
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_record_halts_its_shard_until_it_is_skipped() {
+    let world = opened(2, 0).await;
+    append(&world, Shard(0), [batch(0), batch(1)]).await;
+    world.log.damage(Shard(0), Offset(4));
+    let driver = start(&world, options());
+    let status = driver.status();
+    status.until(|shards| shards.first().is_some_and(|shard| shard.halted.is_some())).await;
+    append(&world, Shard(1), [batch(7)]).await;
+    stored(&driver, 1, end(&world, Shard(1)).await).await;
+    let halted: Vec<ShardStatus> = status.shards();
+    assert_eq!((halted[0].next, halted[1].halted.as_ref()), (Offset(4), None), "the others go on");
+    let skip = Control::Skip { offset: Offset(4), reason: "bit rot".to_owned() };
+    append(&world, Shard(0), [encode_control(&skip)]).await;
+    stored(&driver, 0, end(&world, Shard(0)).await).await;
+    assert_eq!(status.shards()[0].halted, None);
+    assert_eq!(counters(&world, Shard(0)).await.charged, 5);
+    driver.stop().await;
+    // The same way again from the log's beginning.
+    for place in world.snapshots.good(Shard(0)).await.expect("a list") {
+        world.snapshots.damage(Shard(0), place);
+    }
+    let driver = start(&world, options());
+    driver.status().until(|shards| shards.first().is_some_and(|shard| shard.next >= Offset(7))).await;
+    driver.stop().await;
+}
+
+#[tokio::test]
+async fn unsent_rows_have_a_limit() {
+    let world = opened(1, 0).await;
+    world.faults.set(Chances { refused: 1_000, ..Chances::default() });
+    let records: Vec<Bytes> = (0..50).map(batch).collect();
+    world.faults.heal();
+    append(&world, Shard(0), records).await;
+    let driver = start(&world, Options { unsent_bytes_max: 10_000, read_bytes_max: 1, ..options() });
+    let status = driver.status();
+    status.until(|shards| shards.first().is_some_and(|shard| shard.next > Offset(5))).await;
+    world.faults.set(Chances { refused: 1_000, ..Chances::default() });
+    status.until(|shards| shards.first().is_some_and(|shard| shard.unsent_bytes > 10_000 || shard.lag() == 0)).await;
+    assert!(status.shards()[0].unsent_bytes < 20_000, "{:?}", status.shards());
+    world.faults.heal();
+    stored(&driver, 0, end(&world, Shard(0)).await).await;
+    assert_eq!(counters(&world, Shard(0)).await.charged, 250);
+    driver.stop().await;
+}
