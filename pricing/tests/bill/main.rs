@@ -4,6 +4,7 @@
 
 mod cases;
 mod documents;
+mod fees;
 mod money;
 mod oracle;
 mod world;

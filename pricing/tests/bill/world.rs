@@ -1,7 +1,7 @@
 //! A tenant with one customer, `c`, whose usage is priced as the rater would and whose bills are checked one by one.
 
 use pricing::bill::{self, Account, Bill, Credit, Due, Error, Kind, Party, Plans, Prepared, Request, Tax};
-use pricing::catalog::{Catalog, File, Options};
+use pricing::catalog::{Catalog, Errors, File, Options};
 use pricing::currency::Currency;
 use pricing::group::Group;
 use pricing::id::{CustomerId, SubscriptionId, TaxId, TenantId};
@@ -42,10 +42,13 @@ impl World {
     }
 
     pub(crate) fn apply(&mut self, yaml: &str, log_time: &str) {
-        let yaml = format!("apiVersion: farthing/v1\n{yaml}");
-        let file = File::parse(&yaml).unwrap_or_else(|errors| panic!("{errors}\n{yaml}"));
-        let change = self.catalog.apply(&file, &Options::default(), at(log_time));
-        self.catalog = change.unwrap_or_else(|errors| panic!("{errors}\n{yaml}")).catalog;
+        self.try_apply(yaml, at(log_time)).unwrap_or_else(|errors| panic!("{errors}\n{yaml}"));
+    }
+
+    pub(crate) fn try_apply(&mut self, yaml: &str, log_time: Instant) -> Result<(), Errors> {
+        let file = File::parse(&format!("apiVersion: farthing/v1\n{yaml}"))?;
+        self.catalog = self.catalog.apply(&file, &Options::default(), log_time)?.catalog;
+        Ok(())
     }
 
     pub(crate) fn subscriptions(&self) -> Vec<Subscription> {
@@ -112,9 +115,14 @@ impl World {
 
     /// The bills due up to `until`, one after the other; the last of them.
     pub(crate) fn bill(&mut self, until: &str) -> &Bill {
+        self.bill_up_to(at(until));
+        self.bills.last().expect("a bill")
+    }
+
+    pub(crate) fn bill_up_to(&mut self, until: Instant) {
         let mut dues = Vec::new();
         let (subscriptions, plans) = (self.subscriptions(), self.plans());
-        for due in bill::schedule(&subscriptions, &plans, None, at(until)).unwrap() {
+        for due in bill::schedule(&subscriptions, &plans, None, until).unwrap() {
             if self.accounts.get(&due.currency).and_then(|account| account.end).is_none_or(|end| end < due.end) {
                 dues.push(due);
             }
@@ -122,7 +130,6 @@ impl World {
         for due in dues {
             self.bill_at(due);
         }
-        self.bills.last().expect("a bill")
     }
 
     pub(crate) fn bill_at(&mut self, due: Due) -> &Bill {
