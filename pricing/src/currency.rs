@@ -55,7 +55,7 @@ impl Currency {
     }
 
     /// One minor unit, exact.
-    fn minor_raw(self) -> i128 {
+    pub(crate) fn minor_raw(self) -> i128 {
         10i128.pow(Amount::SCALE - self.decimals())
     }
 

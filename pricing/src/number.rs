@@ -350,6 +350,11 @@ impl Rate {
             }
         }
     }
+
+    /// As people write it: `2.9%`; as a fraction where a hundredfold is too large.
+    pub fn percent(self) -> String {
+        self.scale_by(100, 1).map_or_else(|_| self.to_string(), |hundredfold| format!("{hundredfold}%"))
+    }
 }
 
 impl UnitPrice {

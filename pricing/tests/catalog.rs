@@ -432,6 +432,16 @@ fn subscriptions_follow_their_declarations() {
 }
 
 #[test]
+fn a_trial_that_would_never_be_is_refused() {
+    let base = apply(&empty(), FIRST, "2026-01-10").catalog;
+    let typo = "subscriptions: [{id: s-9, customer: c-1, plan: payg, from: 2026-07-01, trial_until: 2025-07-15, where: {project: x}}]";
+    let found = apply_with(&base, typo, &Options::default(), "2026-01-10").expect_err("refused");
+    let expected =
+        "line 1: subscriptions.s-9.trial_until: 2025-07-14T22:00:00Z is not after `from`, 2026-06-30T22:00:00Z";
+    assert!(found.contains(expected), "{found}");
+}
+
+#[test]
 fn an_entry_is_read_like_a_list_of_one() {
     let text = r#"{"id": "s-9", "customer": "c-1", "plan": "payg", "from": "2026-03-01", "wher": {"a": 1}}"#;
     let found = File::parse_entry(Kind::Subscription, text).unwrap_err().to_string();

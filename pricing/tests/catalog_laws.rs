@@ -60,7 +60,8 @@ proptest! {
             }
             prop_assert_eq!(&retold, after);
             let fixed = Instant::from_nanos(log_time.plus(catalog.settings().limits.future).nanos() - 1);
-            for (id, before) in catalog.subscriptions() {
+            // One that was ended before it began has no past: declared again later, it is like a new one.
+            for (id, before) in catalog.subscriptions().iter().filter(|(_, before)| before.timeline.from().is_some()) {
                 let past = |of: &pricing::subscription::Subscription| {
                     of.periods_ending(Instant::MIN, fixed).map(|(period, term, _)| (period, term.plan.clone(), term.trial)).collect::<Vec<_>>()
                 };

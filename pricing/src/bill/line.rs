@@ -6,7 +6,6 @@ use crate::group::Group;
 use crate::id::{MeterId, PriceId, SubscriptionId};
 use crate::number::{Amount, Minor, Quantity, Rate};
 use crate::period::Period;
-use crate::settle::percent;
 
 /// The content of a bill: all of a document but its number and status.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -120,7 +119,7 @@ pub struct TaxTotal {
 
 impl Line {
     /// A line of no subscription that is nothing but an amount, not yet rounded.
-    pub(super) fn plain(kind: Kind, description: String, amount_exact: Amount, tax: Option<Tax>) -> Self {
+    pub(crate) fn plain(kind: Kind, description: String, amount_exact: Amount, tax: Option<Tax>) -> Self {
         Self {
             kind,
             subscription: None,
@@ -143,7 +142,7 @@ impl Line {
     pub(super) fn bring_down(&mut self, net: Amount, amount: Minor, rate: Rate) {
         if let (Some(quantity), Some(each)) = (self.quantity, self.each) {
             let per = self.per.map(|per| format!(" per {per}")).unwrap_or_default();
-            let (gross, rate) = (self.amount_exact, percent(rate));
+            let (gross, rate) = (self.amount_exact, rate.percent());
             self.description.push_str(&format!(" ({quantity} at {each}{per} = {gross} with {rate} tax)"));
             (self.quantity, self.each, self.per, self.measure) = (Some(Quantity::ONE), Some(net), None, None);
         }

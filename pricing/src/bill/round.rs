@@ -95,7 +95,7 @@ fn printed_lines(
 /// Shares printed money out over exact amounts: floor each, then one minor unit each to the largest remainders, the
 /// earlier first.
 pub(super) fn apportion(currency: Currency, exact: &[Amount], sum: Minor) -> Result<Vec<Minor>, number::Error> {
-    let unit = 10i128.pow(Amount::SCALE - currency.decimals());
+    let unit = currency.minor_raw();
     let mut parts = Vec::with_capacity(exact.len());
     for amount in exact {
         parts.push(Minor(i64::try_from(amount.raw().div_euclid(unit)).map_err(|_| TOO_LARGE)?));

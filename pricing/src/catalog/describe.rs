@@ -8,7 +8,7 @@ use super::tree::{Field, Tree};
 use crate::curve::{Curve, Each, Row, Step, Tier};
 use crate::group::Filter;
 use crate::meter::{Aggregate, Meter};
-use crate::number::{Amount, Quantity, Rate};
+use crate::number::{Amount, Quantity};
 use crate::plan::{Commitment, Discount, Fee, Off, PlanRef, PlanVersion, Price, When as FeeWhen};
 use crate::subscription::{Subscription as Timeline, Term, When};
 use std::collections::BTreeMap;
@@ -103,10 +103,6 @@ fn texts(items: &[Arc<str>]) -> Tree {
     list(items, |text| Tree::text(text))
 }
 
-fn percent(rate: Rate) -> String {
-    rate.scale_by(100, 1).map_or_else(|_| rate.to_string(), |percent| format!("{percent}%"))
-}
-
 fn word<T: PartialEq + Copy>(words: &[(&'static str, T)], value: T) -> &'static str {
     words.iter().find(|(_, meaning)| *meaning == value).map_or("", |(word, _)| *word)
 }
@@ -138,7 +134,7 @@ fn billing(billing: &Billing) -> Tree {
         text("grace", billing.grace),
         text("review", billing.review),
         text("issue", word(&[("auto", Issue::Auto), ("approve", Issue::Approve)], billing.issue)),
-        text("hold_above", percent(billing.hold_above)),
+        text("hold_above", billing.hold_above.percent()),
         text("rounding", word(&ROUNDINGS, billing.rounding)),
         text("zero", word(&[("skip", Zero::Skip), ("issue", Zero::Issue)], billing.zero)),
     ])
@@ -205,7 +201,7 @@ fn price(price: &Price) -> Tree {
 
 fn discount(discount: &Discount) -> Tree {
     let off = match discount.off {
-        Off::Percent(rate) => text("percent", percent(rate)),
+        Off::Percent(rate) => text("percent", rate.percent()),
         Off::Amount(amount) => text("amount", amount),
     };
     Tree::Map(vec![text("id", &discount.id), off])
@@ -231,7 +227,7 @@ fn curve(curve: &Curve) -> Field {
         Curve::Percentage { rate, fixed, min, max } => field(
             "percentage",
             Tree::Map(vec![
-                text("rate", percent(*rate)),
+                text("rate", rate.percent()),
                 or("fixed", *fixed, &Amount::ZERO),
                 option("min", *min),
                 option("max", *max),
@@ -293,7 +289,7 @@ fn seller(seller: &Seller) -> Tree {
 }
 
 fn tax(tax: &Tax) -> Tree {
-    let rate = Field { default: tax.rate.is_zero(), ..text("rate", percent(tax.rate)) };
+    let rate = Field { default: tax.rate.is_zero(), ..text("rate", tax.rate.percent()) };
     Tree::Map(vec![
         text("id", &tax.id),
         text("category", tax.category.code()),

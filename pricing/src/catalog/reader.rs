@@ -196,20 +196,7 @@ impl<'a> Value<'a> {
 
     /// A fraction of one: `0.19` or `19%`.
     pub(super) fn rate(&self) -> Option<Rate> {
-        let Some(percent) = self.text()?.strip_suffix('%') else { return self.number() };
-        let digits = plain_digits(percent.trim_end());
-        let parsed: Result<Rate, _> = digits.parse();
-        match parsed {
-            Ok(rate) if rate.raw() % 100 == 0 => Rate::from_raw(rate.raw() / 100).ok(),
-            Ok(_) => {
-                self.refuse(format!("'{digits}%' has too many decimals; at most 13 are kept exactly"));
-                None
-            }
-            Err(error) => {
-                self.refuse(error.to_string());
-                None
-            }
-        }
+        Rate::parse_share(&plain_digits(self.text()?)).map_err(|error| self.refuse(error.to_string())).ok()
     }
 
     pub(super) fn word<T: Copy>(&self, words: &[(&str, T)]) -> Option<T> {

@@ -79,6 +79,11 @@ impl Planner<'_> {
             Some(until) => Some(moment("trial_until", until)?),
             None => None,
         };
+        let new_trial = current.is_none_or(|current| current.trial_until != declared.trial_until);
+        if let Some(until) = trial_until.filter(|until| new_trial && *until <= from) {
+            let message = format!("{until} is not after `from`, {from}, so that there would be no trial; leave it out");
+            blame.note(self.notes, "trial_until", message);
+        }
         Some(Wanted {
             id: declared.id.clone(),
             customer: declared.customer.clone(),

@@ -3,7 +3,7 @@
 use super::Taxed;
 use crate::bill::{Kind, Line};
 use crate::id::SubscriptionId;
-use crate::number::{Amount, Minor, Quantity, Rate};
+use crate::number::{Amount, Quantity};
 use crate::period::{Period, Zone};
 
 /// A line with its exact amount: before tax, or with it where the plan's amounts hold it.
@@ -41,20 +41,8 @@ impl Draft {
         amount: Amount,
     ) -> Self {
         let line = Line {
-            kind,
             subscription: Some(subscription.clone()),
-            price: None,
-            meter: None,
-            group: None,
-            tier: None,
-            description,
-            quantity: None,
-            each: None,
-            per: None,
-            amount_exact: amount,
-            amount: Minor(0),
-            tax: taxed.tax.clone(),
-            measure: None,
+            ..Line::plain(kind, description, amount, taxed.tax.clone())
         };
         Self { stage, included: taxed.included, line }
     }
@@ -69,14 +57,6 @@ impl Draft {
     /// The tax that it falls under.
     pub(crate) fn taxed(&self) -> Taxed {
         Taxed { tax: self.line.tax.clone(), included: self.included }
-    }
-}
-
-/// A rate as people write it: `19%`.
-pub(crate) fn percent(rate: Rate) -> String {
-    match rate.raw().checked_mul(100).map(Rate::from_raw) {
-        Some(Ok(hundredfold)) => format!("{hundredfold}%"),
-        _ => rate.to_string(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What was used under one price: a line for each part of F, its discounts, its minimum.
 
-use super::draft::{Draft, Stage, percent};
+use super::draft::{Draft, Stage};
 use super::period::Scope;
 use super::{Sum, discount};
 use crate::bill::{Error, Kind};
@@ -133,7 +133,7 @@ impl Scope<'_> {
 /// A discount in words.
 pub(super) fn said(id: &str, off: Off) -> String {
     match off {
-        Off::Percent(rate) => format!("{id}, {} off", percent(rate)),
+        Off::Percent(rate) => format!("{id}, {} off", rate.percent()),
         Off::Amount(amount) => format!("{id}, {amount} off"),
     }
 }
@@ -158,8 +158,8 @@ fn detail(terms: &Terms<'_>, part: &Part) -> Option<String> {
             Some(match curve {
                 _ if terms.limits.cap == Some(part.amount) && part.amount.is_positive() => format!("{used}, capped"),
                 Curve::Stairstep(_) => format!("{used}, step {tier}"),
-                Curve::Percentage { rate, fixed, .. } if fixed.is_zero() => format!("{used} at {}", percent(*rate)),
-                Curve::Percentage { rate, fixed, .. } => format!("{used} at {} + {fixed} each", percent(*rate)),
+                Curve::Percentage { rate, fixed, .. } if fixed.is_zero() => format!("{used} at {}", rate.percent()),
+                Curve::Percentage { rate, fixed, .. } => format!("{used} at {} + {fixed} each", rate.percent()),
                 Curve::Dimensional { .. } => format!("{}, {used}", row(curve, tier)),
                 _ => used,
             })
