@@ -37,10 +37,19 @@ pub fn day_start(zone: &str, time: i64) -> i64 {
 pub fn period(customer: &Customer, time: i64) -> Option<Period> {
     let day = day(customer.zone, time.div_euclid(SECOND));
     let (first, last) = (midnight(customer.zone, day), midnight(customer.zone, day + 1));
-    let start = first.max(FROM_SECONDS);
-    let end = customer.until.map_or(last, |until| last.min(until));
+    // The trial's end cuts a period in two.
+    let now = time.div_euclid(SECOND);
+    let cut = customer.trial_until.filter(|cut| *cut > first && *cut < last);
+    let start = cut.filter(|cut| *cut <= now).unwrap_or(first).max(FROM_SECONDS);
+    let end = cut.filter(|cut| *cut > now).unwrap_or(last);
+    let end = customer.until.map_or(end, |until| end.min(until));
     let inside = time >= start * SECOND && time < end * SECOND;
     inside.then(|| Period { start: start * SECOND, end: end * SECOND, full: (last - first) * SECOND })
+}
+
+/// Whether a period is one of the trial.
+pub fn is_trial(customer: &Customer, period: Period) -> bool {
+    customer.trial_until.is_some_and(|until| period.end <= until * SECOND)
 }
 
 /// Every period of a customer's subscription from `from` on (nanoseconds) that ends at `until` or before.

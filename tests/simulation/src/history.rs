@@ -2,7 +2,7 @@
 
 use crate::calendar;
 use crate::model;
-use crate::workload::{Customer, Event, Workload};
+use crate::workload::{Customer, Event, Price, Workload};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 use storage::record::{Control, Record, decode};
@@ -45,6 +45,8 @@ pub struct History {
     pub arrivals: BTreeMap<Place, Arrival>,
     /// When each customer's subscription was declared, and so the start of its first billed period (nanoseconds).
     pub first_billed: BTreeMap<String, i64>,
+    /// From when on each customer has the later prices (nanoseconds).
+    pub migrated: BTreeMap<String, i64>,
     /// Events that were parked first and explained later.
     pub explained: u64,
     /// Events that waited for log time.
@@ -124,6 +126,12 @@ impl History {
         Ok(())
     }
 
+    /// What a customer is sold at a moment.
+    pub fn prices<'a>(&self, workload: &'a Workload, customer: &str, time: i64) -> &'a [Price] {
+        let is_later = self.migrated.get(customer).is_some_and(|from| *from <= time);
+        if is_later { &workload.later_prices } else { &workload.prices }
+    }
+
     /// What was charged, and to which customer.
     pub fn charged<'a>(&'a self, customer: &'a str) -> impl Iterator<Item = &'a Event> {
         let charged = self.arrivals.values().filter(|arrival| arrival.fate == Fate::Charged);
@@ -160,6 +168,11 @@ impl Reader<'_> {
                     let from = crate::workload::FROM_SECONDS * 1_000_000_000;
                     let first = if customer.backfill { from } else { running.max(from) };
                     self.history.first_billed.insert(id.to_owned(), first);
+                    if self.catalog > 1 {
+                        self.history.migrated.insert(id.to_owned(), i64::MIN);
+                    }
+                } else if self.catalog > 1 && !self.history.migrated.contains_key(id) {
+                    self.migrate(id);
                 }
                 self.retry(|event| event.customer == id);
             }
@@ -169,6 +182,16 @@ impl Reader<'_> {
 
     fn customer(&self, id: &str) -> Option<&Customer> {
         self.workload.customers.iter().find(|customer| customer.id == id)
+    }
+
+    /// From the next period on, as seen from the latest event that may be priced already.
+    fn migrate(&mut self, id: &str) {
+        let earliest = self.log_time + FUTURE;
+        let period = self.customer(id).and_then(|customer| calendar::period(customer, earliest));
+        if let Some(period) = period {
+            let from = if period.start == earliest { earliest } else { period.end };
+            self.history.migrated.insert(id.to_owned(), from);
+        }
     }
 
     fn tick(&mut self, time: i64) {

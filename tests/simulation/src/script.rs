@@ -78,7 +78,7 @@ impl Script {
     pub async fn run(&mut self) -> Result<(Books, History), Broken> {
         self.world.start().await;
         self.world
-            .apply(&self.workload.catalog(false))
+            .apply(&self.workload.catalog(false), &[])
             .await
             .map_err(|error| broken(Invariant::Liv1, format!("the first catalog is refused: {error}")))?;
         self.know();
@@ -98,7 +98,7 @@ impl Script {
             0..38 => self.send(),
             38..46 => self.resend(),
             46..70 => {
-                let hours = if self.random.random_ratio(1, 5) { 14 } else { 4 };
+                let hours = if self.random.random_ratio(1, 3) { 24 } else { 7 };
                 let by = self.random.random_range(60..hours * 3_600) * SECOND;
                 let to = self.world.log_time() + by;
                 // Whether it came all the way is no matter: a later one goes on.
@@ -109,10 +109,19 @@ impl Script {
             79..83 => self.crash(Stage::Rater),
             83..87 => self.crash(Stage::Invoicer),
             87..90 => {
+                // While something is on its way into the log.
+                self.send();
+                let moment = Duration::from_micros(self.random.random_range(0..20_000));
+                tokio::time::sleep(moment).await;
                 self.sightings.see(Sighting::MachineCrash);
                 self.world.crash_all();
             }
-            90..93 => self.damage().await,
+            90..92 => self.damage().await,
+            92..94 => {
+                self.sightings.see(Sighting::TwoRaters);
+                self.world.double_rater();
+            }
+            94..97 => self.person().await,
             _ => self.new_chances(),
         }
     }
@@ -194,7 +203,7 @@ impl Script {
 
     async fn apply_full(&mut self) {
         let file = self.workload.catalog(true);
-        if self.world.apply(&file).await.is_ok() && !self.full {
+        if self.world.apply(&file, &["p"]).await.is_ok() && !self.full {
             self.full = true;
             if self.workload.customers.iter().any(|customer| customer.late) {
                 self.sightings.see(Sighting::LateCustomer);
@@ -215,6 +224,26 @@ impl Script {
         }
         self.world.storage.faults.set(self.chances);
         self.crash(Stage::Rater);
+    }
+
+    /// A person lifts a hold, or issues a draft before its review is over. Whether it works is no matter.
+    async fn person(&mut self) {
+        self.world.storage.faults.heal();
+        let books = Books::read(&self.world.storage).await;
+        self.world.storage.faults.set(self.chances);
+        let (Ok(books), Ok(tenant)) = (books, crate::auditor::tenant()) else { return };
+        let is_open = |status: Status| matches!(status, Status::Draft | Status::Held);
+        let Some(invoicer) = self.world.invoicer() else { return };
+        for (id, bill) in books.bills.iter().filter(|(_, bill)| is_open(bill.status)) {
+            if bill.status == Status::Held && bill.reason.as_ref().is_some_and(|reason| reason.contains("parked")) {
+                if invoicer.closer().waive(&tenant, id, "the simulation says so", "simulation").await.is_ok() {
+                    self.sightings.see(Sighting::Waived);
+                }
+            } else if self.random.random_ratio(1, 2) && invoicer.closer().issue(&tenant, id, "simulation").await.is_ok()
+            {
+                self.sightings.see(Sighting::IssuedEarly);
+            }
+        }
     }
 
     /// Moves log time; with `faulty`, a stage may crash meanwhile.
@@ -303,9 +332,10 @@ impl Script {
         self.chances = Chances::default();
         self.world.storage.faults.heal();
         self.step += 1;
+        self.world.end_zombie();
         self.world.start().await;
         self.world
-            .apply(&self.workload.catalog(true))
+            .apply(&self.workload.catalog(true), &["p"])
             .await
             .map_err(|error| stuck(format!("the full catalog: {error}")))?;
         self.number += 1;
@@ -404,6 +434,10 @@ impl Script {
         sightings.add(Sighting::RecordsLost, seen.records_lost);
         sightings.add(Sighting::Explained, history.explained);
         sightings.add(Sighting::Waited, history.waited);
+        let migrated = history.migrated.values().filter(|from| **from > i64::MIN).count();
+        sightings.add(Sighting::Migrated, u64::try_from(migrated).unwrap_or(0));
+        let tried = self.workload.customers.iter().filter(|customer| customer.trial_until.is_some()).count();
+        sightings.add(Sighting::Trial, u64::try_from(tried).unwrap_or(0));
         {
             let sent = self.clients.sent();
             sightings.add(Sighting::ClientRetry, sent.retries);

@@ -18,6 +18,7 @@ pub enum Sighting {
     InvoicerCrash,
     MachineCrash,
     CrashDuringAdvance,
+    TwoRaters,
     SnapshotLoaded,
     SnapshotDamaged,
     ClientRetry,
@@ -34,12 +35,16 @@ pub enum Sighting {
     Expired,
     Waited,
     LateCustomer,
+    Migrated,
+    Trial,
     LateAdjustment,
     FinalBill,
     RoundingLine,
     CreditNote,
     SkippedZero,
     HeldForParked,
+    Waived,
+    IssuedEarly,
 }
 
 /// How often each was seen.
@@ -48,7 +53,7 @@ pub struct Sightings(pub BTreeMap<Sighting, u64>);
 
 impl Sighting {
     /// All of them.
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 38] = [
         Self::Refused,
         Self::AnswerLost,
         Self::TornWrite,
@@ -60,6 +65,7 @@ impl Sighting {
         Self::InvoicerCrash,
         Self::MachineCrash,
         Self::CrashDuringAdvance,
+        Self::TwoRaters,
         Self::SnapshotLoaded,
         Self::SnapshotDamaged,
         Self::ClientRetry,
@@ -76,12 +82,16 @@ impl Sighting {
         Self::Expired,
         Self::Waited,
         Self::LateCustomer,
+        Self::Migrated,
+        Self::Trial,
         Self::LateAdjustment,
         Self::FinalBill,
         Self::RoundingLine,
         Self::CreditNote,
         Self::SkippedZero,
         Self::HeldForParked,
+        Self::Waived,
+        Self::IssuedEarly,
     ];
 }
 

@@ -87,6 +87,8 @@ pub struct Customer {
     pub backfill: bool,
     /// When its subscription ends, in seconds.
     pub until: Option<i64>,
+    /// When its trial ends, in seconds.
+    pub trial_until: Option<i64>,
 }
 
 /// One report of use.
@@ -111,10 +113,14 @@ pub struct Event {
 /// All that is drawn before the run begins.
 #[derive(Clone, Debug)]
 pub struct Workload {
-    /// What is sold.
+    /// What is sold first.
     pub prices: Vec<Price>,
+    /// What is sold with the full catalog: the same meters, other curves.
+    pub later_prices: Vec<Price>,
     /// A fee of each period in arrears, as decimal text.
     pub fee: String,
+    /// A fee of each period in advance.
+    pub advance: Option<String>,
     /// Who buys it.
     pub customers: Vec<Customer>,
 }
@@ -128,7 +134,10 @@ impl Workload {
         let mut prices: Vec<Price> = (0..random.random_range(2..5)).map(|number| Price::draw(random, number)).collect();
         prices.push(Price::vip(random));
         let customers = (0..random.random_range(2..6)).map(|number| Customer::draw(random, number)).collect();
-        Self { prices, fee: decimal(random, 3), customers }
+        let later_prices = prices.iter().map(|price| price.again(random)).collect();
+        let fee = if random.random_ratio(1, 4) { "0.001".to_owned() } else { decimal(random, 3) };
+        let advance = random.random_ratio(1, 3).then(|| decimal(random, 4));
+        Self { prices, later_prices, fee, advance, customers }
     }
 
     /// The catalog file: with the late customers, or without.
@@ -146,8 +155,12 @@ impl Workload {
         }
         file.push_str("  - {id: unsold, event: unsold, aggregate: count}\n");
         let _ = writeln!(file, "plans:\n  - id: p\n    currency: USD\n    every: day");
-        let _ = writeln!(file, "    fees: [{{id: f, amount: {}, when: arrears}}]\n    prices:", self.fee);
-        for price in &self.prices {
+        let _ = write!(file, "    fees: [{{id: f, amount: {}, when: arrears}}", self.fee);
+        if let Some(advance) = &self.advance {
+            let _ = write!(file, ", {{id: g, amount: {advance}, when: advance}}");
+        }
+        file.push_str("]\n    prices:\n");
+        for price in if with_late { &self.later_prices } else { &self.prices } {
             let _ = writeln!(file, "      - {{{}}}", price.yaml());
         }
         file.push_str("customers:\n");
@@ -161,9 +174,11 @@ impl Workload {
             let Customer { id, backfill, .. } = customer;
             let from = instant(FROM_SECONDS);
             let until = customer.until.map(|until| format!(", until: {}", instant(until))).unwrap_or_default();
+            let trial =
+                customer.trial_until.map(|until| format!(", trial_until: {}", instant(until))).unwrap_or_default();
             let _ = writeln!(
                 file,
-                "  - {{id: s-{id}, customer: {id}, plan: p, from: {from}, backfill: {backfill}{until}}}"
+                "  - {{id: s-{id}, customer: {id}, plan: p, from: {from}, backfill: {backfill}{until}{trial}}}"
             );
         }
         file
@@ -182,8 +197,8 @@ impl Workload {
     /// Draws an event around `now` (seconds): most are on time, some late, some a little ahead, some of strangers.
     pub fn event(&self, random: &mut StdRng, number: u64, now: i64) -> Event {
         let ago = match random.random_range(0..40) {
-            0..4 => random.random_range(0..DAY_SECONDS * 3 / 2),
-            4..8 => -random.random_range(0..800),
+            0..5 => random.random_range(0..DAY_SECONDS * 3 / 2),
+            5..8 => -random.random_range(0..800),
             8 => random.random_range(2 * DAY_SECONDS..4 * DAY_SECONDS),
             _ => random.random_range(0..1_800),
         };
@@ -233,13 +248,14 @@ impl Customer {
     fn draw(random: &mut StdRng, number: u32) -> Self {
         let late = number > 0 && random.random_ratio(1, 3);
         let ends = random.random_ratio(1, 3);
-        let until = BEGIN_SECONDS + random.random_range(30 * 3_600..60 * 3_600);
+        let until = BEGIN_SECONDS + random.random_range(18 * 3_600..48 * 3_600);
         Self {
             id: format!("c-{number}"),
             zone: ["UTC", "Europe/Berlin", "Asia/Kathmandu"].choose(random).copied().unwrap_or("UTC"),
             late,
             backfill: number == 0 || random.random_ratio(2, 3),
             until: (ends && !late).then_some(until),
+            trial_until: random.random_ratio(1, 6).then(|| FROM_SECONDS + random.random_range(3_600..30 * 3_600)),
         }
     }
 }
@@ -298,6 +314,19 @@ impl Price {
             per_group: false,
             event_type: "vip",
             only: Some("eu"),
+        }
+    }
+
+    /// Another price on the same meter.
+    fn again(&self, random: &mut StdRng) -> Self {
+        let by_event = self.event_type == "use" && matches!(self.meter, Meter::Count | Meter::Sum);
+        let curve = Curve::draw(random, if by_event { 7 } else { 5 });
+        let takes_included = !matches!(curve, Curve::Percentage { .. } | Curve::Dimensional { .. });
+        Self {
+            curve,
+            included: (takes_included && random.random_ratio(1, 3)).then(|| random.random_range(1..20)),
+            cap: random.random_ratio(1, 5).then(|| decimal(random, 4)),
+            ..self.clone()
         }
     }
 

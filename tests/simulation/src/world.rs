@@ -50,6 +50,8 @@ pub struct World {
     begun: tokio::time::Instant,
     ingest: Arc<Mutex<Option<(Gate, Ingest)>>>,
     rater: Arc<Mutex<Option<(Gate, Driver)>>>,
+    /// A rater that was given up, and goes on all the same.
+    zombie: Option<(Gate, Driver)>,
     invoicer: Option<(Gate, Invoicer, Vec<AbortHandle>)>,
     /// Log time as the invoicer last told it, in nanoseconds.
     log_time: Arc<AtomicI64>,
@@ -90,6 +92,7 @@ impl World {
             begun: tokio::time::Instant::now(),
             ingest: Arc::default(),
             rater: Arc::default(),
+            zombie: None,
             invoicer: None,
             log_time: Arc::new(AtomicI64::new(BEGIN_SECONDS * 1_000_000_000)),
         }
@@ -130,11 +133,25 @@ impl World {
         }
     }
 
+    /// Another rater starts while the old one goes on: both put out the same rows. An older one still ends.
+    pub fn double_rater(&mut self) {
+        self.end_zombie();
+        self.zombie = lock(&self.rater).take();
+    }
+
+    /// Ends a rater that goes on although another has its place.
+    pub fn end_zombie(&mut self) {
+        if let Some((gate, _)) = self.zombie.take() {
+            gate.fall();
+        }
+    }
+
     /// The machine goes down with all stages: what was not durable is lost.
     pub fn crash_all(&mut self) {
         for stage in [Stage::Ingest, Stage::Rater, Stage::Invoicer] {
             self.crash(stage);
         }
+        self.end_zombie();
         self.storage.crash();
     }
 
@@ -171,9 +188,13 @@ impl World {
     }
 
     /// Puts a catalog file in force.
-    pub async fn apply(&self, file: &str) -> Result<(), String> {
+    pub async fn apply(&self, file: &str, migrate: &[&str]) -> Result<(), String> {
         let Some((gate, invoicer, _)) = &self.invoicer else { return Err("no invoicer runs".to_owned()) };
-        let request = v1::ApplyRequest { file: file.to_owned(), prune: false, migrate: Vec::new() };
+        let request = v1::ApplyRequest {
+            file: file.to_owned(),
+            prune: false,
+            migrate: migrate.iter().map(|plan| (*plan).to_owned()).collect(),
+        };
         let call = gate.pass(invoicer.services().apply(granted(request)));
         match tokio::time::timeout(Duration::from_secs(120), call).await {
             Ok(answer) => answer.map(|_| ()).map_err(|status| format!("{:?}: {}", status.code(), status.message())),

@@ -191,7 +191,7 @@ pub(crate) fn sight_documents(books: &Books, workload: &Workload, history: &Hist
         let known = workload.customers.iter().find(|known| known.id == customer);
         let first = history.first_billed.get(customer);
         let is_period = known.zip(first).is_some_and(|(known, first)| {
-            calendar::periods(known, *first, end).last().is_some_and(|period| period.end == end)
+            *first == end || calendar::periods(known, *first, end).last().is_some_and(|period| period.end == end)
         });
         if !is_period {
             sightings.see(Sighting::FinalBill);

@@ -34,7 +34,8 @@ pub(super) fn check(books: &Books, workload: &Workload, history: &History) -> Ch
         for period in calendar::periods(customer, *first, last.max(closed_to.unwrap_or(0)) + 200_000_000_000_000) {
             let is_closed = closed.contains(&(customer.id.as_str(), period.start));
             priced.insert((customer.id.as_str(), period.start));
-            one_period(books, workload, customer, period, is_closed, &all)?;
+            let prices = history.prices(workload, &customer.id, period.start);
+            one_period(books, prices, customer, period, is_closed, &all)?;
         }
     }
     for key in books.charges.keys() {
@@ -59,7 +60,7 @@ fn calendar_end(workload: &Workload, key: &PeriodKey) -> bool {
 
 fn one_period(
     books: &Books,
-    workload: &Workload,
+    prices: &[Price],
     customer: &Customer,
     period: Period,
     is_closed: bool,
@@ -73,7 +74,7 @@ fn one_period(
         .filter(|(key, _)| key.customer.as_str() == customer.id && key.start.nanos() == period.start)
         .flat_map(|(_, charges)| charges)
         .collect();
-    for price in &workload.prices {
+    for price in prices {
         // A level is settled at the close.
         if price.meter == Meter::TimeWeighted && !is_closed {
             continue;
@@ -130,8 +131,11 @@ pub(super) fn owed(workload: &Workload, history: &History, customer: &Customer, 
     let all: Vec<&Event> = history.charged(&customer.id).collect();
     let mut sum = BigRational::zero();
     for period in calendar::periods(customer, *first, until) {
+        if calendar::is_trial(customer, period) {
+            continue;
+        }
         sum += model::fee(&workload.fee, period);
-        for price in &workload.prices {
+        for price in history.prices(workload, &customer.id, period.start) {
             let admitted: Vec<&Event> = all.iter().copied().filter(|event| price.admits(event)).collect();
             let inside: Vec<&Event> = admitted
                 .iter()
@@ -140,6 +144,12 @@ pub(super) fn owed(workload: &Workload, history: &History, customer: &Customer, 
                 .collect();
             sum += model::cost(price, period, &inside, &admitted).values().sum::<BigRational>();
         }
+    }
+    // Fees in advance stand on the bill that ends where their period begins.
+    if let Some(advance) = &workload.advance {
+        let begun = calendar::periods(customer, *first, until + 200_000_000_000_000);
+        let begun = begun.into_iter().filter(|period| period.start <= until && !calendar::is_trial(customer, *period));
+        sum += begun.map(|period| model::fee(advance, period)).sum::<BigRational>();
     }
     sum
 }
