@@ -28,11 +28,6 @@ fn day(zone: &str, seconds: i64) -> i64 {
     (seconds + offset(zone, seconds)).div_euclid(DAY_SECONDS)
 }
 
-/// The first moment of the local day that holds a time (nanoseconds).
-pub fn day_start(zone: &str, time: i64) -> i64 {
-    midnight(zone, day(zone, time.div_euclid(SECOND))) * SECOND
-}
-
 /// The period of a customer's subscription that holds a time; none before it begins or after it ends.
 pub fn period(customer: &Customer, time: i64) -> Option<Period> {
     let day = day(customer.zone, time.div_euclid(SECOND));

@@ -59,7 +59,6 @@ pub struct History {
 struct Reader<'a> {
     workload: &'a Workload,
     history: &'a mut History,
-    shard: u16,
     log_time: i64,
     /// The version of the catalog.
     catalog: u64,
@@ -84,7 +83,6 @@ impl History {
         let mut reader = Reader {
             workload,
             history: self,
-            shard,
             log_time: i64::MIN,
             catalog: 0,
             ids: BTreeMap::new(),
@@ -164,9 +162,9 @@ impl Reader<'_> {
                 if self.known.insert(id.to_owned())
                     && let Some(customer) = self.customer(id)
                 {
-                    let running = calendar::day_start(customer.zone, self.log_time);
                     let from = crate::workload::FROM_SECONDS * 1_000_000_000;
-                    let first = if customer.backfill { from } else { running.max(from) };
+                    let running = calendar::period(customer, self.log_time).filter(|_| !customer.backfill);
+                    let first = running.map_or(from, |period| period.start);
                     self.history.first_billed.insert(id.to_owned(), first);
                     if self.catalog > 1 {
                         self.history.migrated.insert(id.to_owned(), i64::MIN);

@@ -8,11 +8,14 @@ use storage::output::{Manifest, Outcome, Output};
 use storage::shard::{Offset, Position, Shard, ShardCount};
 use storage::snapshots::Snapshots as _;
 
+/// A charge and the period that it stands in.
+type Row = (PeriodKey, Charge);
+
 /// Folds what the store has confirmed, and compares.
 pub(super) async fn anew(world: &storage::sim::World, books: &Books) -> Checked {
     let shards = u16::try_from(books.log.len()).ok().and_then(ShardCount::new);
     let shards = shards.ok_or_else(|| broken(Invariant::Snk1, "there are no shards"))?;
-    let mut charges: BTreeMap<Position, (PeriodKey, Charge)> = BTreeMap::new();
+    let mut charges: BTreeMap<Position, Row> = BTreeMap::new();
     let mut manifests: BTreeMap<Position, Manifest> = BTreeMap::new();
     let mut outcomes: BTreeMap<Position, Outcome> = BTreeMap::new();
     for (shard, boundary) in &books.boundaries {
@@ -60,7 +63,7 @@ async fn same_state(world: &storage::sim::World, fold: &Fold, next: Offset) -> C
     }
 }
 
-fn charges_of(output: &Output) -> Result<Vec<(Position, (PeriodKey, Charge))>, Broken> {
+fn charges_of(output: &Output) -> Result<Vec<(Position, Row)>, Broken> {
     let lost = || broken(Invariant::Snk1, "a row names a series or a source that is not there");
     let rows = &output.charges;
     let mut charges = Vec::with_capacity(rows.rows.len());
