@@ -77,7 +77,7 @@ def F(text):
 
 
 def usage_everything(events, start, end, full):
-    """Lines (price, group, tier, quantity, exact amount) of the plan `everything`, before discounts."""
+    """Lines (price, group, tier, quantity, exact amount) of the plan `everything`, before discounts. No tier: the curve has none."""
     share = Fraction((end - start).total_seconds()) / Fraction((end - full).total_seconds())
     lines = []
 
@@ -94,19 +94,19 @@ def usage_everything(events, start, end, full):
         lines += [("out", (("region", region),), *line) for line in volume(q, tiers)]
 
     packs = math.ceil(F(len(events)) / 100)
-    lines.append(("packs", None, 1, F(packs), packs * F("0.25")))
+    lines.append(("packs", None, None, F(packs), packs * F("0.25")))
 
     large = sum(1 for e in events if e["model"] == "large")
     cap = amount(F("0.10") * share)
     if large * F("0.0004") > cap:
         lines.append(("capped", None, None, F(1), cap))
     else:
-        lines.append(("capped", None, 1, F(large), large * F("0.0004")))
+        lines.append(("capped", None, None, F(large), large * F("0.0004")))
 
     people = F(len({e["user"] for e in events}))
     free = half_even(F(10) * share, 10**9)
     lines.append(("people", None, None, min(people, free), F(0)))
-    lines.append(("people", None, 1, people - free, amount((people - free) * F("0.1234567"))))
+    lines.append(("people", None, None, people - free, amount((people - free) * F("0.1234567"))))
 
     longest = max(F(e["input_tokens"]) for e in events)
     step = 1 if longest <= 1000 else 2 if longest <= 7400 else 3
@@ -114,13 +114,13 @@ def usage_everything(events, start, end, full):
 
     in_time = sorted(events, key=lambda e: (nanos(e["time"]), e["id"].encode()))
     seats = F(in_time[-1]["seats"])
-    lines.append(("seat", None, 1, seats, seats * F("0.4")))
+    lines.append(("seat", None, None, seats, seats * F("0.4")))
 
     until = int(end.timestamp()) * 10**9
     times = [nanos(e["time"]) for e in in_time] + [until]
     held = sum(F(e["disk"]) * (times[i + 1] - times[i]) for i, e in enumerate(in_time))
     disk = half_even(held / (3600 * 10**9), 10**9)
-    lines.append(("disk", None, 1, disk, amount(disk * F("0.000123456789"))))
+    lines.append(("disk", None, None, disk, amount(disk * F("0.000123456789"))))
 
     share_of_cost = F(0)
     for e in events:
@@ -144,10 +144,10 @@ def lines_of(customer, events, start, end, full):
     """All lines of the closing bill: (kind, price, group, tier, quantity, exact amount)."""
     if customer == "c-yen":
         q, packs = sum(F(e["input_tokens"]) for e in events), math.ceil(F(len(events)) / 7)
-        return [("usage", "in", None, 1, q, amount(q * F("0.021") / 1000)), ("usage", "packs", None, 1, F(packs), F(packs))]
+        return [("usage", "in", None, None, q, amount(q * F("0.021") / 1000)), ("usage", "packs", None, None, F(packs), F(packs))]
     if customer == "c-dinar":
         q = sum(F(e["output_tokens"]) for e in events)
-        return [("usage", "out", None, 1, q, q * F("0.0000123"))]
+        return [("usage", "out", None, None, q, q * F("0.0000123"))]
     usage, share = usage_everything(events, start, end, full)
     lines = [("fee", None, None, None, F(1), amount(F("4.99") * share)), ("fee", None, None, None, F(1), F("20"))]
     lines += [("usage", *line) for line in usage]
@@ -217,10 +217,10 @@ def check_bill(invoice, customer, lines, residue_before, differences):
     exact = sum((line[5] for line in lines), F(0))
     differences.compare(where, "net_exact", number(invoice["net_exact"]), exact)
     rounded = round_half_away(exact, decimals)
-    residue = exact - Fraction(rounded, 10**decimals)
-    balance = residue_before + residue
-    carried = math.trunc(balance * 10**decimals)
+    # An account that holds a whole minor unit, this bill counted, puts it on the bill.
+    carried = math.trunc((residue_before + exact - Fraction(rounded, 10**decimals)) * 10**decimals)
     net = rounded + carried
+    residue = exact - Fraction(net, 10**decimals)
     differences.compare(where, "net", invoice["net"], text(net, decimals))
     differences.compare(where, "rounding_residue", number(invoice["rounding_residue"]), residue)
     parts = apportion([number(line["amount_exact"]) for line in shown], rounded, decimals)
@@ -236,7 +236,7 @@ def check_bill(invoice, customer, lines, residue_before, differences):
     differences.compare(where, "currency", invoice["currency"], currency)
     differences.compare(where, "total", invoice["total"], text(net + owed, decimals))
     differences.compare(where, "due", invoice["due"], text(net + owed, decimals))
-    return balance - Fraction(carried, 10**decimals)
+    return residue_before + residue
 
 
 def main():
