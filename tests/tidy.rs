@@ -105,7 +105,7 @@ fn functions(text: &str) -> BTreeMap<usize, (String, usize)> {
         ]
         .iter()
         .any(|start| code.starts_with(start));
-        if !is_function {
+        if !is_function || code.ends_with(';') {
             continue;
         }
         let close = format!("{}}}", &line[..line.len() - code.len()]);
