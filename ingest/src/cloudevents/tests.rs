@@ -1,3 +1,5 @@
+//! The CloudEvents mapping: what arrives as written, and what is refused.
+
 use super::*;
 
 fn event(data: &str) -> Result<Event, Error> {

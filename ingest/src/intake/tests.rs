@@ -1,3 +1,5 @@
+//! The rules that an event is held to, one refusal each.
+
 use super::*;
 use crate::catalogs::{Catalogs, Tenant};
 use pricing::meter::{Aggregate, LevelUnit};

@@ -1,3 +1,5 @@
+//! The borrowed parser against the generated one.
+
 use super::*;
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;

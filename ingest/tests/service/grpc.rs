@@ -1,3 +1,5 @@
+//! The gRPC way in, with a generated client.
+
 use crate::setup::{NOW_SECONDS, System, event, request, start, told, with_key};
 use ingest::Options;
 use pricing::time::Instant;

@@ -1,3 +1,5 @@
+//! The HTTP way in, in every CloudEvents mode.
+
 use crate::setup::{System, start};
 use axum::body::{Body, to_bytes};
 use http::{Request, StatusCode};

@@ -1,3 +1,5 @@
+//! What happens under pressure: held-back logs, full queues, shutdown.
+
 use crate::setup::{System, event, request, start, told, with_key};
 use ingest::Options;
 use std::collections::BTreeSet;

@@ -1,3 +1,5 @@
+//! A service on a log that a test can hold back.
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use ingest::catalogs::Tenant;

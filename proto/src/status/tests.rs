@@ -1,3 +1,5 @@
+//! Problems on their way to gRPC and HTTP, and back.
+
 use super::*;
 
 fn every_kind() -> Vec<(Kind, Code, u16)> {

@@ -1,3 +1,5 @@
+//! Keys: made, recognised, revoked.
+
 use super::*;
 use crate::shard::ShardCount;
 use crate::sim::World;

@@ -1,3 +1,5 @@
+//! Records: round trips, golden bytes, and bytes that are no record.
+
 use super::*;
 use proptest::prelude::*;
 

@@ -1,3 +1,5 @@
+//! The faults in memory happen, and only when they should.
+
 use super::*;
 use crate::log::{Error, Log};
 use crate::shard::{Offset, Shard};

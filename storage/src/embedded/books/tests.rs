@@ -1,3 +1,5 @@
+//! Books in SQLite beyond what the conformance suite asks.
+
 use super::*;
 use std::sync::Arc;
 

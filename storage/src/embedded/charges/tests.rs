@@ -1,3 +1,5 @@
+//! Charges in SQLite beyond what the conformance suite asks.
+
 use super::*;
 use crate::charges::Charges as _;
 use crate::conformance::charges::{output, suite};

@@ -1,3 +1,5 @@
+//! Segments: torn tails, flipped bytes, full disks.
+
 use super::disk::Disk;
 use super::*;
 use crate::conformance::log::{read_all, record, suite};

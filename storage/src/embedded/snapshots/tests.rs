@@ -1,3 +1,5 @@
+//! Snapshot files beyond what the conformance suite asks.
+
 use super::*;
 use crate::conformance::snapshots::{chunks, suite};
 use crate::snapshots::Snapshots as _;
