@@ -26,7 +26,7 @@ const BANNED: &[(&str, &str)] = &[
     (concat!("FIX", "ME"), "mend it, or write down in ARCHITECTURE.md why it stands"),
     (concat!("XX", "X:"), "mend it, or write down in ARCHITECTURE.md why it stands"),
     (concat!("#[ign", "ore"), "a test that does not run is no test"),
-    (concat!("thread::sl", "eep("), "wait on a condition"),
+    (concat!("tokio::time::sl", "eep(Duration::from_sec"), "wait on a condition"),
 ];
 
 fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {

@@ -212,7 +212,10 @@ proptest! {
                 ..wanted("2026-01-10")
             };
             let changed = current.change(&want, log_time, FUTURE).unwrap();
-            let past = |of: &Subscription| of.periods_ending(Instant::MIN, Instant::from_nanos(fixed.nanos() - 1)).map(|(period, term, _)| (period, term.plan.clone(), term.trial)).collect::<Vec<_>>();
+            let past = |of: &Subscription| {
+                let ended = of.periods_ending(Instant::MIN, Instant::from_nanos(fixed.nanos() - 1));
+                ended.map(|(period, term, _)| (period, term.plan.clone(), term.trial)).collect::<Vec<_>>()
+            };
             prop_assert_eq!(past(&current), past(&changed));
             prop_assert_eq!(&changed.change(&want, log_time, FUTURE).unwrap(), &changed);
             let mut end = at("2026-01-10");
