@@ -9,7 +9,7 @@ use pricing::time::Instant;
 use proto::v1;
 use sha2::Digest;
 use std::fs::File;
-use std::io::Read;
+use std::io::{BufRead, Read};
 use std::path::Path;
 use std::str::FromStr;
 
@@ -61,6 +61,8 @@ pub(super) fn open(path: &Path, file: File, columns: &Columns) -> Result<Events>
     let mut reader = ::csv::ReaderBuilder::new().trim(::csv::Trim::All).buffer_capacity(1 << 20).from_reader(file);
     let headings = reader.headers().context(format_args!("cannot read {}", path.display()))?.clone();
     let layout = layout(path, &headings, columns)?;
+    // The library counts a record of a file with CR LF from the LF that ends the line before.
+    let behind = u64::from(ends_with_cr_lf(path)?);
     let mut record = ::csv::StringRecord::new();
     let mut row = 0;
     Ok(Box::new(std::iter::from_fn(move || {
@@ -69,17 +71,26 @@ pub(super) fn open(path: &Path, file: File, columns: &Columns) -> Result<Events>
             Ok(false) => None,
             Ok(true) => {
                 row += 1;
-                let line = record.position().map_or(line, ::csv::Position::line);
+                let line = record.position().map_or(line, ::csv::Position::line) + behind;
                 let event = layout.event(&record, row).map_err(|message| Broken { line, message });
                 Some(event.map(|event| Located { line, end: reader.position().byte(), event }))
             }
             Err(error) => {
                 row += 1;
-                let line = error.position().map_or(line, ::csv::Position::line);
+                let line = error.position().map_or(line, ::csv::Position::line) + behind;
                 Some(Err(Broken { line, message: broken(&error) }))
             }
         }
     })))
+}
+
+/// Whether the file's first line ends as on Windows.
+fn ends_with_cr_lf(path: &Path) -> Result<bool> {
+    let reason = || format!("cannot read {}", path.display());
+    let mut first = Vec::new();
+    let mut input = std::io::BufReader::new(File::open(path).context(reason())?);
+    input.read_until(b'\n', &mut first).context(reason())?;
+    Ok(first.ends_with(b"\r\n"))
 }
 
 /// The library's message without its own count of lines.

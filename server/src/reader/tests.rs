@@ -79,6 +79,22 @@ fn broken_csv_rows_name_their_line_and_spare_their_neighbours() {
 }
 
 #[test]
+fn lines_are_counted_alike_whichever_way_they_end() {
+    let text =
+        "account,TIMESTAMP,ContextTokens\nc,1970-01-01T00:00:00Z,1\nc,1970-01-01T00:00:00Z\nc,1970-01-01T00:00:00Z,3\n";
+    let folder = tempfile::tempdir().unwrap();
+    let lines = |text: &str| -> Vec<u64> {
+        let path = file(&folder, "a.csv", text);
+        open(&path, &columns(None))
+            .unwrap()
+            .map(|event| event.map_or_else(|broken| broken.line, |event| event.line))
+            .collect()
+    };
+    assert_eq!(lines(text), [2, 3, 4]);
+    assert_eq!(lines(&text.replace('\n', "\r\n")), [2, 3, 4]);
+}
+
+#[test]
 fn what_the_command_line_leaves_out_or_misnames_is_said() {
     let text = "account,TIMESTAMP\n";
     let missing = only("a.csv", text, &columns(None)).unwrap_err();
