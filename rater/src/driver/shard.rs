@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 /// Bytes of rows that are handed over together at most, before the records that were read are all folded.
-const PARCEL_BYTES: usize = 4 << 20;
+const PARCEL_BYTES: usize = 16 << 20;
 
 pub(super) struct Task {
     shared: Shared,

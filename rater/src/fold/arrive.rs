@@ -57,6 +57,11 @@ pub(super) enum Origin {
     Parked,
 }
 
+/// How many events' customers are read ahead together.
+const AHEAD: u32 = 32;
+/// How deep their states lie.
+const DEPTHS: usize = 7;
+
 // === impl Arrival ===
 
 impl<'e> Arrival<'e, '_> {
@@ -90,6 +95,10 @@ impl Fold {
         let mut hits: Vec<Hit<'_>> = Vec::new();
         let mut values: Vec<&str> = Vec::new();
         for ((index, event), hash) in (0u32..).zip(&arrivals).zip(&hashes) {
+            if index % AHEAD == 0 {
+                let from = usize::try_from(index).unwrap_or(0);
+                self.read_ahead(&accounts, arrivals.get(from..).unwrap_or_default());
+            }
             let shape: &[&str] = at(&events.shapes, event.shape).map_or(&[], |shape| shape);
             let event_type = at(&events.types, event.event_type).copied().unwrap_or_default();
             let (tenant, account) = (at(&tenants, event.account), at(&accounts, event.account));
@@ -121,6 +130,16 @@ impl Fold {
             self.conclude(verdict, &arrival, account, Origin::Log);
         }
         Ok(())
+    }
+
+    /// Reads the customers' states ahead, step by step: the reads of one step do not wait for each other, those of a single
+    /// event all would.
+    fn read_ahead(&self, accounts: &[Account], events: &[Event<'_>]) {
+        for depth in 0..DEPTHS {
+            let next = events.iter().take(usize::try_from(AHEAD).unwrap_or(0));
+            let customers = next.filter_map(|event| self.customers.get(at(accounts, event.account)?.customer?));
+            std::hint::black_box(customers.fold(0, |read, customer| read ^ customer.read_ahead(depth)));
+        }
     }
 
     fn tenants_of(&self, accounts: &[(&str, &str)]) -> Result<Vec<TenantId>, DecodeError> {

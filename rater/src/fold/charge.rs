@@ -240,12 +240,12 @@ impl Customer {
         let Some(priced) = state.bound.as_ref().and_then(|bound| bound.plan.prices.get(price)) else { return Ok(None) };
         let value = routed.value.and_then(|column| arrival.values.get(column)).copied();
         let reading = priced.meter.read_value(value).map_err(|error| error.to_string())?;
-        let property = |name: &str| arrival.property(name);
-        let group = state.group(price, property);
+        let group = state.group(price, &routed.group_by, arrival.values);
         if routed.is_weighted {
             return self.check_level_price(arrival, (sub, period, price, group), reading, levels).map(Some);
         }
         let start = state.period.start;
+        let property = |name: &str| arrival.property(name);
         let Some(meter) = state.meter(price, group) else { return Ok(None) };
         let change = meter.preview(reading, arrival.moment()).map_err(|error| error.to_string())?;
         let charge = state.charge(price, group, change.quantity, property).map_err(|error| error.to_string())?;

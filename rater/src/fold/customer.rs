@@ -87,6 +87,15 @@ impl Customer {
         self.subscriptions.iter().flat_map(|sub| sub.bounds.iter().map(|bound| &bound.plan))
     }
 
+    /// Reads what pricing will read, one step deeper for each `depth`, so that it is near.
+    #[inline]
+    pub(super) fn read_ahead(&self, depth: usize) -> usize {
+        let Some(sub) = self.subscriptions.first() else { return 0 };
+        let Some(depth) = depth.checked_sub(1) else { return sub.hint };
+        let Some(state) = sub.periods.get(sub.hint) else { return 0 };
+        depth.checked_sub(1).map_or(state.prices.len(), |depth| state.read_ahead(depth))
+    }
+
     /// True once [`Customer::bind`] was called, or where there is nothing to find.
     pub(super) fn is_bound(&self) -> bool {
         self.is_bound

@@ -79,12 +79,18 @@ impl Emit {
         self.epoch += 1;
         self.bytes = 0;
         self.sources.clear();
+        // The next output will be about as large.
+        let next = ChargeRows {
+            ids: String::with_capacity(self.charges.ids.len()),
+            rows: Vec::with_capacity(self.charges.rows.len()),
+            ..ChargeRows::default()
+        };
         Some(Output {
             shard: self.shard,
             from,
             to,
             log_time,
-            charges: std::mem::take(&mut self.charges),
+            charges: std::mem::replace(&mut self.charges, next),
             manifests: std::mem::take(&mut self.manifests),
             outcomes: std::mem::take(&mut self.outcomes),
             counters,

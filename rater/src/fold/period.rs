@@ -111,6 +111,28 @@ impl State {
         Ok(state)
     }
 
+    /// Reads what pricing will read, one step deeper for each `depth`, so that it is near.
+    #[inline]
+    pub(super) fn read_ahead(&self, depth: usize) -> usize {
+        let Some(slot) = self.prices.first() else { return 0 };
+        match depth {
+            0 => usize::from(slot.is_some()),
+            1 => slot.as_ref().map_or(0, |slot| slot.groups.len()),
+            2 => slot.iter().flat_map(|slot| &slot.groups).take(4).map(|group| group.totals.len()).sum(),
+            3 => {
+                let groups = slot.iter().flat_map(|slot| &slot.groups).take(4);
+                let rows = groups.filter_map(|group| Some((group.totals.first()?.count, group.group.0.first())));
+                let read = rows.map(|(count, name)| count ^ name.map_or(0, |(_, value)| u64::from(value.is_empty())));
+                usize::try_from(read.fold(0, |read, one| read ^ one)).unwrap_or(0)
+            }
+            _ => {
+                let groups =
+                    slot.iter().flat_map(|slot| &slot.groups).take(4).filter_map(|group| group.group.0.first());
+                groups.map(|(_, value)| value.as_bytes().first().copied().map_or(0, usize::from)).sum()
+            }
+        }
+    }
+
     fn limits_for(&self, share: Share) -> Result<Vec<Limits>, number::Error> {
         let bound = self.bound.iter();
         bound.flat_map(|bound| &bound.plan.prices).map(|priced| Limits::new(&priced.price, share)).collect()
@@ -120,20 +142,30 @@ impl State {
         Share { elapsed: self.elapsed, full: self.full }
     }
 
-    /// The group of an event, new where there is none.
+    /// The group of an event, new where there is none. `columns` are those of the meter's `group_by`.
     #[inline]
-    pub(super) fn group<'a>(&mut self, price: usize, property: impl Fn(&str) -> Option<&'a str>) -> usize {
+    pub(super) fn group(&mut self, price: usize, columns: &[Option<usize>], values: &[&str]) -> usize {
         let Some((slot, meter)) = self.slot(price) else { return 0 };
-        if meter.group_by.is_empty() {
-            if slot.groups.is_empty() {
-                slot.groups.push(GroupState::new(Group::default(), meter));
-            }
-            return 0;
+        let value = |column: &Option<usize>| column.and_then(|at| values.get(at)).copied().unwrap_or_default();
+        let order = |state: &GroupState| {
+            let orders = state.group.0.iter().zip(columns).map(|((_, kept), column)| (**kept).cmp(value(column)));
+            orders.fold(std::cmp::Ordering::Equal, std::cmp::Ordering::then)
+        };
+        match slot.groups.first() {
+            // A row of the whole price stands under the empty group, which is no event's.
+            Some(first) if first.group.0.len() == columns.len() && order(first).is_eq() => return 0,
+            _ => {}
         }
-        match slot.groups.binary_search_by(|state| state.group.cmp_event(&property)) {
+        match slot.groups.binary_search_by(|state| state.group.0.len().cmp(&columns.len()).then_with(|| order(state))) {
             Ok(at) => at,
             Err(at) => {
-                slot.groups.insert(at, GroupState::new(meter.group(property), meter));
+                let names = meter.group_by.iter().cloned();
+                let group = if columns.is_empty() {
+                    Group::default()
+                } else {
+                    Group(names.zip(columns.iter().map(|column| Arc::from(value(column)))).collect())
+                };
+                slot.groups.insert(at, GroupState::new(group, meter));
                 at
             }
         }

@@ -36,6 +36,8 @@ pub(super) struct Routed {
     /// The column of the value.
     pub(super) value: Option<usize>,
     pub(super) is_weighted: bool,
+    /// The columns of the group's properties, in their order.
+    pub(super) group_by: Box<[Option<usize>]>,
     filter: Columns,
 }
 
@@ -113,7 +115,9 @@ impl Cache {
 impl Routed {
     fn new(price: usize, priced: &Priced, names: &[&str]) -> Self {
         let value = priced.meter.value.as_ref().and_then(|value| column(names, value));
-        Self { price, value, is_weighted: priced.is_weighted, filter: Columns::new(&priced.meter.filter, names) }
+        let group_by = priced.meter.group_by.iter().map(|name| column(names, name)).collect();
+        let filter = Columns::new(&priced.meter.filter, names);
+        Self { price, value, is_weighted: priced.is_weighted, group_by, filter }
     }
 
     #[inline]
