@@ -108,7 +108,7 @@ impl std::fmt::Debug for Key {
 impl Prefix {
     /// The hash of the whole identity.
     pub(crate) fn id(&self, id: &str) -> Id {
-        let mut hasher = self.0.clone();
+        let mut hasher = self.0;
         hasher.write(id.as_bytes());
         let hash = hasher.finish128();
         Id { high: hash.h1, low: hash.h2 }

@@ -244,9 +244,9 @@ impl State {
         let change = state.meter.quantity().sub(before).unwrap_or_default();
         *quantity = quantity.add(change).unwrap_or(*quantity);
         if priced.price.per_group {
-            state.state.apply(charge)
+            state.state.apply(charge);
         } else {
-            whole.apply(charge)
+            whole.apply(charge);
         }
         let series = emit.series(&mut state.series, || Series {
             tenant: owner.tenant.clone(),

@@ -42,7 +42,10 @@ pub(super) struct Routed {
 }
 
 /// A filter over columns.
-pub(super) struct Columns(Box<[(Option<usize>, Vec<Arc<str>>)]>);
+pub(super) struct Columns(Box<[(Column, Vec<Arc<str>>)]>);
+
+/// A property's place among an event's values; none where the event has not got it.
+type Column = Option<usize>;
 
 // === impl Cache ===
 

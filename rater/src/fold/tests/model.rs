@@ -128,9 +128,9 @@ impl Model {
         let known = self.known.iter().filter(|(_, folded)| folded.plus(keep) >= self.now()).find(same);
         if let Some((first, _)) = known {
             if *first == event {
-                self.counters.duplicate += 1
+                self.counters.duplicate += 1;
             } else {
-                self.counters.rejected += 1
+                self.counters.rejected += 1;
             }
             return;
         }
@@ -178,9 +178,9 @@ impl Model {
         if takers.is_empty() {
             let is_metered = of_type.iter().any(|meter| meter.filter.admits(property(&event)));
             if is_metered {
-                self.counters.unpriced += 1
+                self.counters.unpriced += 1;
             } else {
-                self.counters.unmetered += 1
+                self.counters.unmetered += 1;
             }
             self.known.push((event, self.now()));
             return;
