@@ -258,6 +258,8 @@ impl Worker {
             // Without a due time the timer is never polled.
             let timer = due.unwrap_or_else(Instant::now);
             tokio::select! {
+                // In order, so that the same requests at the same moments make the same records.
+                biased;
                 () = self.queue.changed.notified() => {}
                 _ = self.appends.join_next(), if !self.appends.is_empty() => {}
                 () = tokio::time::sleep_until(timer), if due.is_some() => {}
