@@ -24,9 +24,10 @@ pub(super) struct Loaded {
 }
 
 pub(super) async fn load(shared: &mut Shared, shard: Shard) -> Result<Loaded, Failure> {
-    let bounds = bounds(shared, shard).await?;
     let stored = stored(shared, shard).await?;
     let places = good(shared, shard).await?;
+    // Last of all: another rater of the shard may be ahead, and its snapshot may stand at the very end.
+    let bounds = bounds(shared, shard).await?;
     let mut reasons = Vec::new();
     for place in places {
         if place > stored {
