@@ -151,10 +151,10 @@ fn a_plan_changes_in_mid_month() {
     let expected = [
         // The opening bill: January of the small plan, in advance.
         ("2024-01-01T00:00:00Z", "31"),
-        // 1,001 tokens at 0.01; 21 of 31 days credited; 21 of 31 days of the large plan in advance.
-        ("2024-01-11T00:00:00Z", "31.01"),
-        // 1,000 tokens at 0.005, and February in advance.
-        ("2024-02-01T00:00:00Z", "67"),
+        // 1,000 tokens at 0.01; 21 of 31 days credited; 21 of 31 days of the large plan in advance.
+        ("2024-01-11T00:00:00Z", "31"),
+        // 1,000 tokens at 0.005, February in advance, and the late token of the small plan at its own 0.01.
+        ("2024-02-01T00:00:00Z", "67.01"),
     ];
     assert_eq!(bills, expected.map(|(end, net)| (end.to_owned(), net.to_owned())));
 }

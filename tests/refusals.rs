@@ -39,7 +39,7 @@ fn catalogs_that_cannot_be() {
         offline(&["quote", "-f", &file.to_string_lossy(), "--price", "p/t", "--quantity", "1"]).refused()
     };
     let with_price = |price: &str| CATALOG.replace("per_unit: {each: 0.001}", price);
-    says(&refused("meters: [{id: a"), &["line 1"]);
+    says(&refused("meters: [{id: a\n"), &["line 2", "not YAML"]);
     says(&refused(&CATALOG.replace("aggregate", "agregate")), &["line 4", "agregate", "aggregate"]);
     says(
         &refused(&with_price("graduated: [{up_to: 10, each: 1}, {up_to: 10, each: 2}, {each: 1}]")),

@@ -195,6 +195,20 @@ fn no_stage_names_a_backend() {
 }
 
 #[test]
+fn no_float_where_money_passes() {
+    let mut findings = Vec::new();
+    for (path, text) in sources() {
+        let is_money_path = MAY_KNOW.iter().any(|(folder, _)| path.starts_with(&format!("{folder}/src")));
+        for (at, line) in code_lines(&text).filter(|_| is_money_path) {
+            if line.contains("f32") || line.contains("f64") {
+                findings.push(format!("{path}:{at}: a float; use Quantity, UnitPrice, Amount or Rate"));
+            }
+        }
+    }
+    report(&findings);
+}
+
+#[test]
 fn every_module_says_what_it_is() {
     let findings: Vec<String> = sources()
         .into_iter()
