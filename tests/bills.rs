@@ -1,5 +1,7 @@
 //! Bills that people argue about: tiny sums, currencies without cents, short months, changes of plan, late usage.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a helper that fails fails its test")]
+
 use serde_json::{Value, json};
 use tests::Server;
 

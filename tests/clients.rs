@@ -1,5 +1,7 @@
 //! Clients that are not ours: Python's grpcio with generated code, and curl with CloudEvents.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a helper that fails fails its test")]
+
 use serde_json::json;
 use std::process::Command;
 use tests::{Server, python, root, run, wait_until};

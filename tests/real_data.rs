@@ -1,5 +1,7 @@
 //! 8,819 real requests through every meter and curve, compared to the last digit with a computation made outside Farthing.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a helper that fails fails its test")]
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use tests::{Server, offline, python, root, run, wait_until};

@@ -1,5 +1,7 @@
 //! Bad input gets one clear error and harms nothing else.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a helper that fails fails its test")]
+
 use serde_json::{Value, json};
 use std::process::Command;
 use tests::{Server, offline, run, wait_until};
