@@ -9,7 +9,7 @@ use bytes::Bytes;
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Mutex;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 /// The log.
 #[derive(Debug)]
@@ -23,14 +23,16 @@ pub struct Log {
 #[derive(Debug)]
 struct One {
     state: Mutex<State>,
-    /// The next offset that is not durable yet.
-    durable: watch::Sender<u64>,
+    /// Wakes readers in the order in which they came: a `watch` would wake them in random order.
+    grown: Notify,
 }
 
 #[derive(Debug, Default)]
 struct State {
     first: u64,
     records: Vec<Bytes>,
+    /// The next offset that is not durable yet.
+    durable: u64,
     damaged: BTreeSet<u64>,
     /// Counts crashes: a call that waits across one does not know what became of its records.
     epoch: u64,
@@ -41,7 +43,7 @@ struct State {
 impl Log {
     /// An empty log.
     pub fn new(count: ShardCount, faults: Faults) -> Self {
-        let shards = count.all().map(|_| One { state: Mutex::default(), durable: watch::Sender::new(0) }).collect();
+        let shards = count.all().map(|_| One { state: Mutex::default(), grown: Notify::new() }).collect();
         Self { shards, count, faults }
     }
 
@@ -50,12 +52,12 @@ impl Log {
         self.faults.crashed();
         for shard in &self.shards {
             let mut state = lock(&shard.state);
-            let durable = *shard.durable.borrow();
-            let standing = usize::try_from(durable - state.first).unwrap_or(usize::MAX);
+            let standing = usize::try_from(state.durable - state.first).unwrap_or(usize::MAX);
             let kept = standing + self.faults.survivors(state.records.len().saturating_sub(standing));
             state.records.truncate(kept);
             state.epoch += 1;
-            shard.durable.send_replace(state.next());
+            state.durable = state.next();
+            shard.grown.notify_waiters();
         }
     }
 
@@ -115,22 +117,22 @@ impl crate::log::Log for Log {
         if fate.refused {
             return Err(Error::Unavailable { reason: "refused by the simulation".into() });
         }
-        let mut durable = one.durable.subscribe();
         loop {
-            let next = *durable.borrow_and_update();
-            if let Some(entries) = one.read(shard, from, next, bytes_max)? {
+            let grown = one.grown.notified();
+            tokio::pin!(grown);
+            // From here on, so that nothing is missed between the look and the wait.
+            grown.as_mut().enable();
+            if let Some(entries) = one.read(shard, from, bytes_max)? {
                 return Ok(entries);
             }
-            if durable.changed().await.is_err() {
-                return Err(Error::Unavailable { reason: "the log is closed".into() });
-            }
+            grown.await;
         }
     }
 
     async fn bounds(&self, shard: Shard) -> Result<Range<Offset>, Error> {
         let one = self.shard(shard)?;
-        let next = *one.durable.borrow();
-        Ok(Offset(lock(&one.state).first)..Offset(next))
+        let state = lock(&one.state);
+        Ok(Offset(state.first)..Offset(state.durable))
     }
 }
 
@@ -150,17 +152,19 @@ impl One {
 
     /// Everything written so far becomes durable.
     fn sync(&self, first: u64, epoch: u64, count: usize) -> Result<(), Error> {
-        let state = lock(&self.state);
+        let mut state = lock(&self.state);
         let stands = first + u64::try_from(count).unwrap_or(0) <= state.next();
         if state.epoch != epoch || !stands {
             return Err(Error::Unknown { reason: "the simulated machine went down".into() });
         }
-        self.durable.send_replace(state.next());
+        state.durable = state.next();
+        self.grown.notify_waiters();
         Ok(())
     }
 
-    fn read(&self, shard: Shard, from: Offset, next: u64, bytes_max: usize) -> Result<Option<Vec<Entry>>, Error> {
+    fn read(&self, shard: Shard, from: Offset, bytes_max: usize) -> Result<Option<Vec<Entry>>, Error> {
         let state = lock(&self.state);
+        let next = state.durable;
         if from.0 < state.first || from.0 > next {
             return Err(Error::OutOfRange { shard, offset: from, first: Offset(state.first), next: Offset(next) });
         }
