@@ -10,6 +10,7 @@
 //! last one counts. Attributes that are not listed are ignored.
 
 use crate::code::Code;
+use crate::options::Limits;
 use http::HeaderMap;
 use pricing::time::Instant;
 use serde::de::{Deserializer, MapAccess, Visitor};
@@ -51,11 +52,20 @@ struct Object<'a>(Vec<(String, &'a RawValue)>);
 /// As deep as `data` may be nested.
 const DEPTH_MAX: usize = 16;
 
-/// Reads one CloudEvent in structured mode: a JSON object.
+/// Reads one CloudEvent in structured mode, a JSON object, for a reader of its own files: how many properties an
+/// event may have is left to the server, where it can be set.
 ///
 /// # Errors
 /// See [`Error`].
 pub fn structured(json: &[u8]) -> Result<Event, Error> {
+    structured_within(json, &Limits { properties_max: usize::MAX, ..Limits::default() })
+}
+
+/// Reads one CloudEvent in structured mode: a JSON object.
+///
+/// # Errors
+/// See [`Error`].
+pub fn structured_within(json: &[u8], limits: &Limits) -> Result<Event, Error> {
     let text = std::str::from_utf8(json).map_err(|bad| malformed(&bad))?;
     let Object(members) = serde_json::from_str(text).map_err(|bad| malformed(&bad))?;
     let mut event = Event::default();
@@ -68,7 +78,7 @@ pub fn structured(json: &[u8]) -> Result<Event, Error> {
             "type" => event.event_type = attribute("type", value)?.unwrap_or_default(),
             "subject" => event.customer = attribute("subject", value)?.unwrap_or_default(),
             "time" => event.time = attribute("time", value)?.map(|text| time(&text)).transpose()?,
-            "data" => event.properties = data(value.get())?,
+            "data" => event.properties = data(value.get(), limits)?,
             "data_base64" => {
                 let message = "the event has data_base64; send data as a JSON object";
                 return Err(Error::new(Code::DataNotObject, "data", message));
@@ -80,26 +90,30 @@ pub fn structured(json: &[u8]) -> Result<Event, Error> {
     Ok(event)
 }
 
-/// Reads a batch: a JSON array of CloudEvents, read or refused one by one.
+/// Reads a batch: a JSON array of CloudEvents, read or refused one by one. Of more than a request may hold only one more
+/// is read: enough to refuse them all.
 ///
 /// # Errors
 /// Where the text is no JSON array.
-pub fn batch(json: &[u8]) -> Result<Vec<Result<Event, Error>>, serde_json::Error> {
+pub fn batch(json: &[u8], limits: &Limits) -> Result<Vec<Result<Event, Error>>, serde_json::Error> {
     let events: Vec<&RawValue> = serde_json::from_slice(json)?;
-    Ok(events.into_iter().map(|event| structured(event.get().as_bytes())).collect())
+    let events = events.into_iter().take(limits.request_events_max.saturating_add(1));
+    Ok(events.map(|event| structured_within(event.get().as_bytes(), limits)).collect())
 }
 
-/// Reads NDJSON: one CloudEvent a line; blank lines are skipped and not counted.
-pub fn lines(text: &[u8]) -> impl Iterator<Item = Result<Event, Error>> {
+/// Reads NDJSON: one CloudEvent a line; blank lines are skipped and not counted. Of more than a request may hold only one
+/// more is read: enough to refuse them all.
+pub fn lines(text: &[u8], limits: &Limits) -> impl Iterator<Item = Result<Event, Error>> {
     let lines = text.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii);
-    lines.filter(|line| !line.is_empty()).map(structured)
+    let lines = lines.filter(|line| !line.is_empty()).take(limits.request_events_max.saturating_add(1));
+    lines.map(|line| structured_within(line, limits))
 }
 
 /// Reads a CloudEvent in binary mode: attributes as `ce-` headers, percent-encoded where needed, and `data` as the body.
 ///
 /// # Errors
 /// See [`Error`].
-pub fn binary(headers: &HeaderMap, body: &[u8]) -> Result<Event, Error> {
+pub fn binary(headers: &HeaderMap, body: &[u8], limits: &Limits) -> Result<Event, Error> {
     let header = |attribute: &'static str| -> Result<Option<String>, Error> {
         let found = headers.get(format!("ce-{attribute}")).map(|value| percent_decoded(value.as_bytes()));
         let not_text = || Error::new(Code::AttributeNotText, attribute, "the header is not UTF-8, percent-encoded");
@@ -113,7 +127,7 @@ pub fn binary(headers: &HeaderMap, body: &[u8]) -> Result<Event, Error> {
         event_type: header("type")?.unwrap_or_default(),
         customer: header("subject")?.unwrap_or_default(),
         time: header("time")?.map(|text| time(&text)).transpose()?,
-        properties: if body.trim_ascii().is_empty() { Vec::new() } else { data(body.trim_ascii())? },
+        properties: if body.trim_ascii().is_empty() { Vec::new() } else { data(body.trim_ascii(), limits)? },
     })
 }
 
@@ -142,10 +156,10 @@ fn time(text: &str) -> Result<Instant, Error> {
     text.parse().map_err(|bad: pricing::time::Error| Error::new(Code::TimeInvalid, "time", bad.to_string()))
 }
 
-fn data(json: &str) -> Result<Vec<(String, String)>, Error> {
+fn data(json: &str, limits: &Limits) -> Result<Vec<(String, String)>, Error> {
     let mut properties = Vec::new();
     match json.as_bytes().first() {
-        Some(b'{') => flatten("", json, 1, &mut properties)?,
+        Some(b'{') => flatten("", json, 1, limits, &mut properties)?,
         Some(b'n') if json == "null" => {}
         Some(b'[') => {
             return Err(Error::new(Code::DataHasArray, "data", "data is an array; send a JSON object of properties"));
@@ -158,28 +172,53 @@ fn data(json: &str) -> Result<Vec<(String, String)>, Error> {
     Ok(properties)
 }
 
-fn flatten(prefix: &str, json: &str, depth: usize, properties: &mut Vec<(String, String)>) -> Result<(), Error> {
+fn flatten(
+    prefix: &str,
+    json: &str,
+    depth: usize,
+    limits: &Limits,
+    properties: &mut Vec<(String, String)>,
+) -> Result<(), Error> {
     if depth > DEPTH_MAX {
         let message = format!("data is nested more than {DEPTH_MAX} deep, the most allowed; send it flatter");
         return Err(Error::new(Code::DataTooDeep, format!("data.{prefix}"), message));
     }
     let Object(members) = serde_json::from_str(json).map_err(|bad| malformed(&bad))?;
     for (name, value) in members {
-        let name = if prefix.is_empty() { name } else { format!("{prefix}.{name}") };
         let text = value.get();
+        if text == "null" {
+            continue;
+        }
+        let name = join(prefix, name, limits)?;
         match text.as_bytes().first() {
-            Some(b'{') => flatten(&name, text, depth + 1, properties)?,
+            Some(b'{') => flatten(&name, text, depth + 1, limits, properties)?,
             Some(b'[') => {
                 let message = format!("{name} is an array; send its parts as properties of their own, or leave it out");
                 return Err(Error::new(Code::DataHasArray, format!("data.{name}"), message));
             }
+            _ if properties.len() >= limits.properties_max => {
+                let most = limits.properties_max;
+                let message = format!("the event has more than {most} properties, the most allowed; send fewer");
+                return Err(Error::new(Code::TooManyProperties, "properties", message));
+            }
             Some(b'"') => properties.push((name, serde_json::from_str(text).map_err(|bad| malformed(&bad))?)),
-            Some(b'n') => {}
             // Numbers and booleans, as written.
             _ => properties.push((name, text.to_owned())),
         }
     }
     Ok(())
+}
+
+/// The name of a member inside `prefix`. Its length is checked before it is built: a long prefix would be copied for each
+/// member.
+fn join(prefix: &str, name: String, limits: &Limits) -> Result<String, Error> {
+    let most = limits.name_bytes_max;
+    let found = if prefix.is_empty() { name.len() } else { prefix.len() + 1 + name.len() };
+    if found > most {
+        let message = format!("a property's name has {found} bytes; at most {most} are allowed; shorten it");
+        return Err(Error::new(Code::PropertyNameTooLong, "properties", message));
+    }
+    Ok(if prefix.is_empty() { name } else { format!("{prefix}.{name}") })
 }
 
 fn cut(text: &str) -> String {

@@ -64,6 +64,8 @@ codes! {
     PropertyNameTooLong = "PROPERTY_NAME_TOO_LONG",
     /// A property's value is longer than allowed.
     PropertyValueTooLong = "PROPERTY_VALUE_TOO_LONG",
+    /// A text of the event holds a NUL character.
+    TextHasNul = "TEXT_HAS_NUL",
     /// A meter reads a property that the event has not got.
     ValueMissing = "VALUE_MISSING",
     /// A meter reads a number from a property that holds no plain decimal number.

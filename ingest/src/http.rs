@@ -3,6 +3,7 @@
 use crate::access::Credentials;
 use crate::cloudevents::{self, Error, Event};
 use crate::code::Code;
+use crate::options::Limits;
 use crate::service::Core;
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
@@ -33,7 +34,7 @@ async fn take(core: &Core, request: Request) -> Result<IngestResponse, Problem> 
     let credentials = Credentials { key: key.map(str::to_owned), tenant: tenant.map(str::to_owned) };
     let tenant = core.admit(&credentials)?;
     let body = to_bytes(body, core.options.limits.request_bytes_max).await.map_err(|error| cut_off(core, &error))?;
-    let events = read(&head.headers, &body)?;
+    let events = read(&head.headers, &body, &core.options.limits)?;
     core.events(&tenant, &events, body.len()).await
 }
 
@@ -45,17 +46,17 @@ fn cut_off(core: &Core, error: &axum::Error) -> Problem {
     Problem::invalid(Code::RequestMalformed.as_str(), format!("the body could not be read to its end: {error}"))
 }
 
-fn read(headers: &HeaderMap, body: &Bytes) -> Result<Vec<Result<Event, Error>>, Problem> {
+fn read(headers: &HeaderMap, body: &Bytes, limits: &Limits) -> Result<Vec<Result<Event, Error>>, Problem> {
     let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let media_type = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     match media_type.as_str() {
-        "application/cloudevents-batch+json" => cloudevents::batch(body).map_err(|bad| {
+        "application/cloudevents-batch+json" => cloudevents::batch(body, limits).map_err(|bad| {
             let message = format!("the body is no JSON array of CloudEvents: {bad}");
             Problem::invalid(Code::RequestMalformed.as_str(), message)
         }),
-        "application/cloudevents+json" => Ok(vec![cloudevents::structured(body)]),
-        "application/x-ndjson" | "application/ndjson" => Ok(cloudevents::lines(body).collect()),
-        _ if headers.contains_key("ce-specversion") => Ok(vec![cloudevents::binary(headers, body)]),
+        "application/cloudevents+json" => Ok(vec![cloudevents::structured_within(body, limits)]),
+        "application/x-ndjson" | "application/ndjson" => Ok(cloudevents::lines(body, limits).collect()),
+        _ if headers.contains_key("ce-specversion") => Ok(vec![cloudevents::binary(headers, body, limits)]),
         found => {
             let message = format!(
                 "the content type is '{found}'; send application/cloudevents+json, application/cloudevents-batch+json, \

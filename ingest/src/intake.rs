@@ -231,6 +231,16 @@ fn check_text(field: &str, text: &str, bytes_max: usize, missing: Code, long: Co
         let message = format!("the {field} has {} bytes; at most {bytes_max} are allowed; shorten it", text.len());
         return Err(Refusal::boxed(long, field, message));
     }
+    check_nul(text, || field.to_owned())
+}
+
+/// NUL is no text that every store and tool could keep.
+#[inline]
+fn check_nul(text: &str, field: impl FnOnce() -> String) -> Result<(), Box<Refusal>> {
+    if text.as_bytes().contains(&0) {
+        let message = "the text holds a NUL character (U+0000), which is not allowed; send it without".to_owned();
+        return Err(Refusal::boxed(Code::TextHasNul, &field(), message));
+    }
     Ok(())
 }
 
@@ -268,11 +278,13 @@ fn check_properties(properties: &[Property<'_>], limits: &Limits) -> Result<(), 
                 format!("a property's name has {found} bytes; at most {name_bytes_max} are allowed; shorten it");
             return Err(Refusal::boxed(Code::PropertyNameTooLong, "properties", message));
         }
+        check_nul(name, || "properties".to_owned())?;
         if value.len() > value_bytes_max {
             let found = value.len();
             let message = format!("the value has {found} bytes; at most {value_bytes_max} are allowed; shorten it");
             return Err(Refusal::boxed(Code::PropertyValueTooLong, &format!("properties.{name}"), message));
         }
+        check_nul(value, || format!("properties.{name}"))?;
     }
     Ok(())
 }

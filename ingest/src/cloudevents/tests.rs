@@ -4,7 +4,8 @@ use super::*;
 
 fn event(data: &str) -> Result<Event, Error> {
     let head = r#""specversion":"1.0","id":"e-1","source":"/api","type":"llm.completion","subject":"c-1""#;
-    structured(format!(r#"{{{head},"time":"2026-01-15T12:00:00+01:00","data":{data}}}"#).as_bytes())
+    let text = format!(r#"{{{head},"time":"2026-01-15T12:00:00+01:00","data":{data}}}"#);
+    structured_within(text.as_bytes(), &Limits::default())
 }
 
 fn properties(data: &str) -> Vec<(String, String)> {
@@ -81,16 +82,45 @@ fn every_refusal_has_its_code_and_field() {
 #[test]
 fn batches_and_lines_keep_good_neighbours() {
     let good = r#"{"specversion":"1.0","id":"e-1"}"#;
-    let read = batch(format!("[{good}, 5, {good}]").as_bytes()).unwrap();
+    let read = batch(format!("[{good}, 5, {good}]").as_bytes(), &Limits::default()).unwrap();
     assert_eq!(read.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, true]);
-    assert!(batch(b"{}").is_err());
+    assert!(batch(b"{}", &Limits::default()).is_err());
     let text = format!("{good}\r\n\n  \nnot json\n{good}");
-    let read: Vec<_> = lines(text.as_bytes()).map(|line| line.is_ok()).collect();
+    let read: Vec<_> = lines(text.as_bytes(), &Limits::default()).map(|line| line.is_ok()).collect();
     assert_eq!(read, [true, false, true]);
 }
 
 #[test]
+fn of_too_many_events_one_more_than_allowed_is_read() {
+    let limits = Limits { request_events_max: 3, ..Limits::default() };
+    assert_eq!(batch(b"[1,1,1,1,1,1]", &limits).unwrap().len(), 4);
+    assert_eq!(batch(b"[1,1,1]", &limits).unwrap().len(), 3);
+    assert_eq!(lines(&b"1\n\n".repeat(6), &limits).count(), 4);
+    assert_eq!(lines(&b"1\n\n".repeat(3), &limits).count(), 3);
+}
+
+#[test]
+fn names_and_numbers_of_properties_are_bounded_while_they_are_read() {
+    let limit = Limits::default();
+    let members = |count: usize| (0..count).map(|n| format!(r#""p{n}":1"#)).collect::<Vec<_>>().join(",");
+    let refused = |data: &str| event(data).map(|_| ()).map_err(|error| (error.code, error.field)).unwrap_err();
+    let too_long = (Code::PropertyNameTooLong, "properties".to_owned());
+    // Joined, all the names would have 100 GB.
+    let long = "x".repeat(2 * 1024 * 1024);
+    assert_eq!(refused(&format!(r#"{{"{long}":{{{}}}}}"#, members(50_000))), too_long);
+    let half = "x".repeat(limit.name_bytes_max - 2);
+    assert_eq!(properties(&format!(r#"{{"{half}":{{"y":1,"none":null}}}}"#)), pairs(&[(&format!("{half}.y"), "1")]));
+    assert_eq!(refused(&format!(r#"{{"{half}":{{"yy":1}}}}"#)), too_long);
+    assert_eq!(properties(&format!("{{{}}}", members(limit.properties_max))).len(), limit.properties_max);
+    let too_many = (Code::TooManyProperties, "properties".to_owned());
+    assert_eq!(refused(&format!(r#"{{"a":{{{}}}}}"#, members(limit.properties_max + 1))), too_many);
+    let text = format!(r#"{{"specversion":"1.0","data":{{{}}}}}"#, members(limit.properties_max + 1));
+    assert_eq!(structured(text.as_bytes()).unwrap().properties.len(), limit.properties_max + 1);
+}
+
+#[test]
 fn binary_mode_reads_headers() {
+    let binary = |headers: &HeaderMap, body: &[u8]| binary(headers, body, &Limits::default());
     let mut headers = HeaderMap::new();
     let set = [("ce-specversion", "1.0"), ("ce-id", "e%201%E2%82%AC%"), ("ce-source", "/api"), ("ce-type", "t")];
     for (name, value) in set.into_iter().chain([("ce-subject", "c-1"), ("ce-time", "2026-01-15T12:00:00Z")]) {
