@@ -8,6 +8,7 @@ use pricing::time::Instant;
 use std::future::Future;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use storage::charges::{Boundary, Charge, ExplainQuery, ManifestCursor, OutcomeQuery, PeriodKey, Usage, UsageQuery};
 use storage::log::Entry;
 use storage::output::{Manifest, Outcome, Output, Sum};
@@ -22,6 +23,15 @@ use tokio::sync::watch;
 pub struct Gate {
     fallen: Arc<watch::Sender<bool>>,
     world: World,
+    /// Snapshots that were read.
+    pub(crate) loads: Arc<Loads>,
+}
+
+/// How often a rater read a snapshot.
+#[derive(Debug, Default)]
+pub(crate) struct Loads {
+    pub(crate) whole: AtomicU64,
+    pub(crate) damaged: AtomicU64,
 }
 
 // === impl Gate ===
@@ -29,7 +39,7 @@ pub struct Gate {
 impl Gate {
     /// An open gate to a world.
     pub fn new(world: &World) -> Self {
-        Self { fallen: Arc::new(watch::Sender::new(false)), world: world.clone() }
+        Self { fallen: Arc::new(watch::Sender::new(false)), world: world.clone(), loads: Arc::default() }
     }
 
     /// The stage behind it has crashed.
@@ -82,7 +92,11 @@ impl snapshots::Snapshots for Gate {
     }
 
     async fn read(&self, shard: Shard, next: Offset) -> Result<CheckedChunks, snapshots::Error> {
-        self.pass(self.world.snapshots.read(shard, next)).await
+        let chunks: Vec<_> = self.pass(self.world.snapshots.read(shard, next)).await?.collect();
+        let is_whole = chunks.iter().all(Result::is_ok);
+        let count = if is_whole { &self.loads.whole } else { &self.loads.damaged };
+        count.fetch_add(1, Ordering::Relaxed);
+        Ok(Box::new(chunks.into_iter()))
     }
 }
 

@@ -10,6 +10,7 @@ use invoicer::ledger::Status;
 use pricing::time::Instant;
 use rand::RngExt;
 use rand::rngs::StdRng;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use storage::log::Log as _;
 use storage::shard::{Shard, ShardCount};
@@ -218,7 +219,6 @@ impl Script {
             let good = self.world.storage.snapshots.good(shard).await.unwrap_or_default();
             if let [newest, _, ..] = good[..] {
                 self.world.storage.snapshots.damage(shard, newest);
-                self.sightings.see(Sighting::SnapshotDamaged);
                 break;
             }
         }
@@ -313,9 +313,6 @@ impl Script {
             for shard in status.shards() {
                 if let Some(reason) = shard.halted {
                     return Err(broken(Invariant::Liv1, format!("shard {} halted: {reason}", shard.shard)));
-                }
-                if shard.snapshot.is_some() {
-                    self.sightings.see(Sighting::SnapshotLoaded);
                 }
                 if shard.unsent_bytes > 300 << 20 {
                     return Err(broken(Invariant::Bnd1, format!("{} bytes are unsent", shard.unsent_bytes)));
@@ -433,6 +430,9 @@ impl Script {
         sightings.add(Sighting::Delayed, seen.delayed);
         sightings.add(Sighting::RecordsLost, seen.records_lost);
         sightings.add(Sighting::Explained, history.explained);
+        let loads = &self.world.loads;
+        sightings.add(Sighting::SnapshotLoaded, loads.whole.load(Ordering::Relaxed));
+        sightings.add(Sighting::SnapshotDamaged, loads.damaged.load(Ordering::Relaxed));
         sightings.add(Sighting::Waited, history.waited);
         let migrated = history.migrated.values().filter(|from| **from > i64::MIN).count();
         sightings.add(Sighting::Migrated, u64::try_from(migrated).unwrap_or(0));

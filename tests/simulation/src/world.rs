@@ -1,6 +1,6 @@
 //! The stages as they run in earnest, on storage in memory, each behind a gate of its own so that it can crash alone.
 
-use crate::gate::Gate;
+use crate::gate::{Gate, Loads};
 use crate::workload::BEGIN_SECONDS;
 use async_trait::async_trait;
 use ingest::Ingest;
@@ -45,6 +45,7 @@ pub struct World {
     pub storage: storage::sim::World,
     /// What ingest knows of the catalog, once it knows any.
     pub limits: BTreeMap<TenantId, catalogs::Tenant>,
+    pub(crate) loads: Arc<Loads>,
     shards: ShardCount,
     random: StdRng,
     begun: tokio::time::Instant,
@@ -87,6 +88,7 @@ impl World {
         Self {
             storage,
             limits: BTreeMap::new(),
+            loads: Arc::default(),
             shards,
             random,
             begun: tokio::time::Instant::now(),
@@ -203,7 +205,8 @@ impl World {
     }
 
     fn start_rater(&mut self) {
-        let gate = Gate::new(&self.storage);
+        let mut gate = Gate::new(&self.storage);
+        gate.loads = self.loads.clone();
         let at: Arc<Gate> = Arc::new(gate.clone());
         let options = Options {
             snapshot_records: self.random.random_range(2..40),
