@@ -117,6 +117,8 @@ impl Publisher {
     async fn flush(&self, state: &mut State) -> Result<(), Error> {
         while state.pending {
             let entries = self.ledger.list::<Outbox>(None, &Filter::default(), outbox::ENTRIES_MAX).await?;
+            // Who committed them may have gone away before it could say so.
+            self.generation.fetch_add(1, Ordering::AcqRel);
             if let Some(last) = entries.last() {
                 state.sequence = state.sequence.max(outbox::sequence(&last.id).saturating_add(1));
             }
@@ -158,8 +160,9 @@ impl Turn<'_> {
             draft.put(None, &outbox::id(self.state.sequence), None, &entry)?;
             self.state.sequence += 1;
         }
-        // Before the commit, not after it: a commit may happen although its answer is lost.
-        self.state.pending = !records.is_empty();
+        // Before the commit, not after it: a commit may happen although its answer is lost or its caller goes away. Without
+        // records, too: the next flush moves the generation.
+        self.state.pending = true;
         let committed = self.publisher.ledger.commit(draft).await;
         self.publisher.generation.fetch_add(1, Ordering::AcqRel);
         committed?;
