@@ -117,6 +117,8 @@ async fn a_fee_in_advance_opens_with_a_bill_of_its_own() {
     );
     system.advance("2026-02-03T00:00:00Z").await.unwrap();
     assert!(system.summary().await.contains(&"c-1/USD/2026-02-01T00:00:00Z issued 31.00".to_owned()));
+    system.apply(&file.replace("from: 2026-01-16}", "from: 2026-01-16, until: 2026-02-20}")).await.unwrap();
+    assert_eq!(system.check().await.findings, Vec::<String>::new(), "a later end makes no issued bill false");
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,6 +4,7 @@ use super::{Check, Report};
 use crate::close::{Desk, Error, chained_hash, first_difference, period_key, recount, usage_of};
 use crate::ledger::{self, Filter, Invoice, Status, Stored, StoredBill};
 use pricing::bill;
+use pricing::currency::Currency;
 use pricing::id::TenantId;
 use pricing::time::Instant;
 use std::collections::BTreeMap;
@@ -87,17 +88,20 @@ fn remade(
     usage: &BTreeMap<(pricing::id::SubscriptionId, Instant), pricing::settle::Usage>,
 ) -> Option<String> {
     let basis = &invoice.value.basis;
-    let customer = desk.customers.get(&basis.party.id)?;
-    let (_, tail) = invoice.value.bill.split_once('/')?;
-    let (currency, end) = tail.split_once('/')?;
+    if !desk.customers.contains_key(&basis.party.id) {
+        return Some(format!("its customer '{}' is not in the catalog", basis.party.id));
+    }
+    let Some((end, currency)) = place(&invoice.value.bill) else {
+        return Some(format!("'{}' is no bill's id; it should be CUSTOMER/CURRENCY/END", invoice.value.bill));
+    };
     let request = bill::Request {
-        end: end.parse().ok()?,
-        currency: currency.parse().ok()?,
+        end,
+        currency,
         party: &basis.party,
-        subscriptions: &customer.subscriptions,
+        subscriptions: &basis.subscriptions,
         plans: &desk.plans,
         taxes: &basis.taxes,
-        credits: &customer.credits,
+        credits: &basis.credits,
         rounding: basis.rounding,
         usage,
         account: &basis.account,
@@ -110,6 +114,13 @@ fn remade(
     (again != invoice.value.canonical).then(|| {
         "made again from its charges it is another document; its bytes, its charges or its catalog changed".to_owned()
     })
+}
+
+/// The end and the currency that a bill's id names.
+fn place(id: &str) -> Option<(Instant, Currency)> {
+    let (head, end) = id.rsplit_once('/')?;
+    let (_, currency) = head.rsplit_once('/')?;
+    Some((end.parse().ok()?, currency.parse().ok()?))
 }
 
 /// Numbers and hashes of all series.

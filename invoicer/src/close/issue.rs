@@ -185,6 +185,8 @@ fn basis(desk: &Desk, customer: &Customer, decision: &Decision) -> Basis {
     Basis {
         account: decision.before.clone(),
         party: customer.party.clone(),
+        subscriptions: customer.subscriptions.clone(),
+        credits: customer.credits.clone(),
         taxes: desk.taxes.clone(),
         rounding: desk.terms.rounding,
         periods: decision.periods.clone(),

@@ -2,11 +2,12 @@
 
 use super::Kind;
 use crate::publisher::Target;
-use pricing::bill::{Account, Party, Tax};
+use pricing::bill::{Account, Credit, Party, Tax};
 use pricing::currency::{Currency, Rounding};
 use pricing::id::{CustomerId, SubscriptionId, TaxId};
 use pricing::period::Period;
 use pricing::plan::PlanRef;
+use pricing::subscription::Subscription;
 use pricing::time::Instant;
 use std::collections::BTreeMap;
 use storage::charges::ManifestCursor;
@@ -146,6 +147,12 @@ pub struct Basis {
     pub account: Account,
     /// Who was billed.
     pub party: Party,
+    /// The customer's subscriptions as they were.
+    #[serde(default)]
+    pub subscriptions: Vec<Subscription>,
+    /// The customer's credits as they were.
+    #[serde(default)]
+    pub credits: Vec<Credit>,
     /// The taxes as they were.
     pub taxes: BTreeMap<TaxId, Tax>,
     /// How it was rounded.
