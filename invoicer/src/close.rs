@@ -168,11 +168,21 @@ impl Closer {
             state.agenda.remove(&(due, account.clone()));
             state.dirty.insert(account);
         }
-        let dirty: Vec<Account> = std::mem::take(&mut state.dirty).into_iter().collect();
+        let mut dirty = std::mem::take(&mut state.dirty);
         let mut progress = Progress::default();
+        // What a person orders is committed apart: nobody's name stands at the bills of others.
+        if let Some(order) = order {
+            let account = (order.key.tenant.clone(), order.key.customer.clone());
+            if dirty.remove(&account) {
+                let alone = std::slice::from_ref(&account);
+                progress.written += self.close(state, alone, log_time, Some(order)).await?;
+                state.schedule(alone, log_time);
+            }
+        }
+        let dirty: Vec<Account> = dirty.into_iter().collect();
         for of_tenant in dirty.chunk_by(|one, other| one.0 == other.0) {
             for some in of_tenant.chunks(CUSTOMERS_MAX) {
-                progress.written += self.close(state, some, log_time, order).await?;
+                progress.written += self.close(state, some, log_time, None).await?;
                 state.schedule(some, log_time);
             }
         }

@@ -112,7 +112,9 @@ impl Closer {
         order: Option<&Order>,
     ) -> Result<usize, Error> {
         let mut numbers = Numbers::new(&self.ledger, self.publisher.is_test_clock());
-        let who = order.map_or("invoicer", |order| &order.who);
+        let is_ordered =
+            |order: &&Order| walks.iter().any(|walk| walk.ends.front() == Some(&order.end) && walk.key == order.key);
+        let who = order.filter(is_ordered).map_or("invoicer", |order| &order.who);
         let mut draft = Draft::new(who, "close", log_time);
         let mut effects = Vec::new();
         for walk in walks.iter_mut() {
