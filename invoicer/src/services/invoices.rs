@@ -129,10 +129,24 @@ impl Services {
     ) -> Result<Response<v1::GetInvoiceResponse>, Status> {
         let document = match self.invoice(tenant, &bill.value).await? {
             Some(invoice) => invoice.canonical,
-            None => bill.value.document.clone().unwrap_or_default(),
+            None => open_document(&bill)?,
         };
         Ok(Response::new(v1::GetInvoiceResponse { summary: Some(summary(bill.id, &bill.value)), document }))
     }
+}
+
+/// The document of a bill that is not issued, with the status that the bill has by now.
+fn open_document(bill: &Stored<StoredBill>) -> Result<String, Problem> {
+    let status = bill.value.status.word();
+    let Some(document) = &bill.value.document else {
+        let reason = bill.value.reason.as_deref().unwrap_or("it could not be prepared");
+        return Err(Problem::conflict(
+            "NO_DOCUMENT",
+            format!("bill {} is {status}, without a document: {reason}", bill.id),
+        ));
+    };
+    // The first is the document's own: only the id and the number stand before it, and quotes in texts are escaped.
+    Ok(document.replacen(r#""status":"draft""#, &format!(r#""status":"{status}""#), 1))
 }
 
 fn summary(id: String, bill: &StoredBill) -> v1::InvoiceSummary {
