@@ -147,7 +147,10 @@ impl State {
 /// The account's document once a bill counts as invoiced; none while it does not.
 fn after(desk: &Desk, chain: &Chain, decision: &Decision, log_time: Instant) -> Option<StoredAccount> {
     let account = decision.account.clone()?;
+    let period = decision.bill.period;
     let last_total = match decision.bill.status {
+        // Openings and final bills have no period of their own: no measure for the bills of whole periods.
+        Status::Issued if period.start == period.end => chain.stored.last_total,
         Status::Issued => decision.content.as_ref().map(|content| content.total),
         Status::Skipped => chain.stored.last_total,
         Status::Draft | Status::Held => return None,
