@@ -122,7 +122,7 @@ impl System {
         };
         let ingest_keys = keys.clone();
         let catalogs = Arc::new(ingest::Catalogs::new());
-        let source = Arc::new(catalogs::Source::new(folder.books.clone()));
+        let source = Arc::new(catalogs::Source::new(folder.books.clone(), &invoicer));
         source.refresh(&catalogs).await.map_err(Failure::refused)?;
         let ingest = Ingest::start(
             ingest,

@@ -3,7 +3,9 @@
 use async_trait::async_trait;
 use ingest::Catalogs;
 use ingest::catalogs::Tenant;
+use invoicer::Invoicer;
 use invoicer::ledger::{self, Filter, Ledger};
+use invoicer::publisher::Publisher;
 use pricing::id::TenantId;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,11 +14,13 @@ use storage::books::Books;
 /// The books as a source of catalogs.
 pub(super) struct Source {
     ledger: Ledger,
+    /// Tells when a catalog changed; the books' own revision changes with every Tick.
+    publisher: Arc<Publisher>,
 }
 
 impl Source {
-    pub(super) fn new(books: Arc<dyn Books>) -> Self {
-        Self { ledger: Ledger::new(books) }
+    pub(super) fn new(books: Arc<dyn Books>, invoicer: &Invoicer) -> Self {
+        Self { ledger: Ledger::new(books), publisher: invoicer.publisher().clone() }
     }
 
     /// Reads all catalogs now.
@@ -29,7 +33,7 @@ impl Source {
 #[async_trait]
 impl ingest::catalogs::Source for Source {
     async fn revision(&self) -> Result<u64, String> {
-        self.ledger.books().revision().await.map_err(|error| error.to_string())
+        Ok(self.publisher.generation())
     }
 
     async fn load(&self) -> Result<BTreeMap<TenantId, Tenant>, String> {
