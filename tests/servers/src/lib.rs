@@ -1,0 +1,11 @@
+//! Real servers for tests, without containers: each runs on loopback, on free ports, in a folder of its own, and ends with
+//! the test that started it, however that ends.
+//!
+//! `tests/run` installs what they need; a server whose programs are missing says so and fails its test.
+
+#![allow(clippy::expect_used, reason = "what fails here fails its test, with a message")]
+
+// What they share.
+mod process;
+
+pub use process::{Process, free_ports, tools};
