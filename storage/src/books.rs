@@ -25,8 +25,10 @@ pub trait Books: Send + Sync + 'static {
     /// The number of commits so far: it changes whenever anything did, so that caches know when to look again.
     async fn revision(&self) -> Result<u64, Error>;
 
-    /// Takes or keeps the lease `name` for `holder` until `until` (wall clock, compared with the backend's own `now`
-    /// where it has one); false where another holds it.
+    /// Takes or keeps the lease `name` for `holder` until `until`; false where another holds it. `now` and `until` are wall
+    /// clock; a backend with a clock of its own goes by that, and by how long `until` is after `now`. A lease that ends
+    /// `now` is given back. Where processes share the books, commits of one that lost a lease to another are refused as
+    /// [`Error::Unavailable`] from then on, whatever they expect, until it holds the lease again.
     async fn lease(&self, name: &str, holder: &str, now: Instant, until: Instant) -> Result<bool, Error>;
 }
 
@@ -108,6 +110,18 @@ pub struct ListQuery {
     pub descending: bool,
     /// At most so many.
     pub count_max: usize,
+}
+
+/// The first text after all that begin with `prefix`, if there is any.
+pub(crate) fn after_prefix(prefix: &str) -> Option<String> {
+    let mut text = prefix.to_owned();
+    while let Some(last) = text.pop() {
+        if let Some(next) = (last..=char::MAX).nth(1) {
+            text.push(next);
+            return Some(text);
+        }
+    }
+    None
 }
 
 /// One change of one document.

@@ -1,11 +1,11 @@
 //! Where things are kept: the traits that the stages know, and the backends behind them.
 //!
-//! | trait | holds | embedded |
-//! |---|---|---|
-//! | [`log::Log`] | the truth: records in shards | segment files |
-//! | [`snapshots::Snapshots`] | the fold's state at a record boundary | files |
-//! | [`charges::Charges`] | what the fold put out | SQLite |
-//! | [`books::Books`] | what people edit and auditors read | SQLite |
+//! | trait | holds | embedded | cluster |
+//! |---|---|---|---|
+//! | [`log::Log`] | the truth: records in shards | segment files | Kafka |
+//! | [`snapshots::Snapshots`] | the fold's state at a record boundary | files | files, copied to object storage |
+//! | [`charges::Charges`] | what the fold put out | SQLite | ClickHouse |
+//! | [`books::Books`] | what people edit and auditors read | SQLite | PostgreSQL |
 
 // Reading order: the log and what stands in it, what comes out of it, the books, then the backends.
 pub mod books;
@@ -16,6 +16,7 @@ pub mod embedded;
 pub mod keyring;
 pub mod log;
 pub mod output;
+pub mod postgres;
 pub mod record;
 pub mod shard;
 pub mod sim;

@@ -2,7 +2,7 @@
 
 use crate::books::{AuditEntry, Books, Commit, DocumentKey, Error, Expect, ListQuery, Put};
 use pricing::id::TenantId;
-use pricing::time::Instant;
+use pricing::time::{Instant, Span};
 use std::sync::Arc;
 
 /// Runs all of it: `open` opens empty books the first time, and the same ones again after that.
@@ -177,13 +177,29 @@ async fn concurrent_changes_conflict(books: &Arc<dyn Books>) {
     assert_eq!(books.get(&key("counter", "c")).await.unwrap().unwrap().body, "20");
 }
 
+/// On any clock: nothing here waits for a lease to end by itself.
+#[allow(clippy::disallowed_types)] // leases go by wall clocks
 async fn leases_are_held(books: &dyn Books) {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let now = Instant::from_nanos(i64::try_from(since.as_nanos()).unwrap());
+    let later = now.plus(Span::from_hours(1));
+    assert!(books.lease("l", "one", now, later).await.unwrap());
+    assert!(!books.lease("l", "two", now, later).await.unwrap());
+    assert!(books.lease("other", "two", now, later).await.unwrap());
+    assert!(books.lease("l", "one", now, later).await.unwrap());
+    // Given back.
+    assert!(books.lease("l", "one", now, now).await.unwrap());
+    assert!(books.lease("l", "two", now, later).await.unwrap());
+    assert!(!books.lease("l", "one", now, later).await.unwrap());
+}
+
+/// Where a lease ends by the clock of whoever asks for it: it ends at `until`, not before.
+pub async fn leases_end_by_the_callers_clock(books: &dyn Books) {
     let at = Instant::from_nanos;
-    assert!(books.lease("l", "one", at(0), at(10)).await.unwrap());
-    assert!(!books.lease("l", "two", at(5), at(15)).await.unwrap());
-    assert!(books.lease("l", "one", at(5), at(20)).await.unwrap());
-    assert!(!books.lease("l", "two", at(19), at(30)).await.unwrap());
-    assert!(books.lease("l", "two", at(20), at(30)).await.unwrap());
-    assert!(!books.lease("l", "one", at(21), at(30)).await.unwrap());
-    assert!(books.lease("other", "one", at(21), at(30)).await.unwrap());
+    assert!(books.lease("timed", "one", at(0), at(10)).await.unwrap());
+    assert!(!books.lease("timed", "two", at(5), at(15)).await.unwrap());
+    assert!(books.lease("timed", "one", at(5), at(20)).await.unwrap());
+    assert!(!books.lease("timed", "two", at(19), at(30)).await.unwrap());
+    assert!(books.lease("timed", "two", at(20), at(30)).await.unwrap());
+    assert!(!books.lease("timed", "one", at(21), at(30)).await.unwrap());
 }

@@ -126,7 +126,7 @@ fn list(connection: &Connection, query: &ListQuery) -> Result<Vec<Document>, rus
 /// Ids from the first (with it) to the second (without it). A blob is larger than any text.
 fn range(query: &ListQuery) -> (String, Value) {
     let prefix = query.prefix.clone().unwrap_or_default();
-    let end_of_prefix = after_prefix(&prefix);
+    let end_of_prefix = crate::books::after_prefix(&prefix);
     let (low, high) = match &query.after {
         None => (prefix, end_of_prefix),
         // The first text after `after` is the same with a NUL.
@@ -137,18 +137,6 @@ fn range(query: &ListQuery) -> (String, Value) {
         }
     };
     (low, high.map_or(Value::Blob(Vec::new()), Value::Text))
-}
-
-/// The first text after all that begin with `prefix`, if there is any.
-fn after_prefix(prefix: &str) -> Option<String> {
-    let mut text = prefix.to_owned();
-    while let Some(last) = text.pop() {
-        if let Some(next) = (last..=char::MAX).nth(1) {
-            text.push(next);
-            return Some(text);
-        }
-    }
-    None
 }
 
 fn write(connection: &Connection, commit: Commit) -> Result<(), Failure<Conflict>> {

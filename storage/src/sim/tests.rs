@@ -79,6 +79,7 @@ async fn the_others_pass_their_suites() {
     let world = World::new(ShardCount::new(2).unwrap());
     let books = async || Arc::clone(&world.books) as Arc<dyn crate::books::Books>;
     crate::conformance::books::suite(books).await;
+    crate::conformance::books::leases_end_by_the_callers_clock(&*world.books).await;
     let snapshots = async || Arc::clone(&world.snapshots) as Arc<dyn crate::snapshots::Snapshots>;
     crate::conformance::snapshots::suite(snapshots).await;
 }

@@ -5,7 +5,9 @@
 
 #![allow(clippy::expect_used, reason = "what fails here fails its test, with a message")]
 
-// What they share.
+// What they share, then each server.
+mod postgres;
 mod process;
 
+pub use postgres::Postgres;
 pub use process::{Process, free_ports, tools};
