@@ -5,7 +5,8 @@
 //! next [`Bill`] and the next account. Whoever folds the same requests gets the same bytes, so a draft is simply computed
 //! again, and `farthing rate` is the same function over a file.
 
-// Reading order: what goes in, which bills there are, the fold, its steps, what comes out.
+// Reading order: what goes in (request, account), which bills there are (schedule), the fold (prepare), its steps (settle,
+// adjust, credit, round), what comes out (line, document).
 mod account;
 mod adjust;
 mod credit;
@@ -15,6 +16,7 @@ mod prepare;
 mod request;
 mod round;
 mod schedule;
+mod settle;
 
 pub use account::Account;
 pub use document::{Status, csv, document};
@@ -22,3 +24,4 @@ pub use line::{Bill, Kind, Line, TaxTotal};
 pub use prepare::prepare;
 pub use request::{Credit, CreditKind, Error, Party, Plans, Prepared, Request, Tax};
 pub use schedule::{Due, Part, last_end, parts, schedule};
+pub use settle::{Sum, Usage};

@@ -99,6 +99,18 @@ impl Currency {
     }
 }
 
+impl Currency {
+    /// Exact money as people read it: with the currency's decimals at least, and all that it has beyond them.
+    pub fn exact_text(self, amount: Amount) -> String {
+        let (text, decimals) = (amount.to_string(), self.decimals() as usize);
+        match text.split_once('.') {
+            Some((whole, fraction)) => format!("{whole}.{fraction:0<decimals$}"),
+            None if decimals == 0 => text,
+            None => format!("{text}.{:0<decimals$}", ""),
+        }
+    }
+}
+
 impl fmt::Display for Currency {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.pad(self.code())

@@ -15,6 +15,5 @@ pub mod number;
 pub mod period;
 pub mod plan;
 pub mod price;
-pub mod settle;
 pub mod subscription;
 pub mod time;

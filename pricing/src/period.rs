@@ -134,6 +134,17 @@ impl Share {
     }
 }
 
+/// `17 of 31 days`: in the largest unit in which both are whole, so that a reader can calculate with it.
+impl std::fmt::Display for Share {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let seconds = HOUR_NANOS / 3_600;
+        let units = [(24 * HOUR_NANOS, "days"), (HOUR_NANOS, "hours"), (60 * seconds, "minutes"), (seconds, "seconds")];
+        let whole = |(unit, _): &(i64, &str)| self.elapsed % unit == 0 && self.full % unit == 0;
+        let (unit, word) = units.into_iter().find(whole).unwrap_or((1, "nanoseconds"));
+        write!(out, "{} of {} {word}", self.elapsed / unit, self.full / unit)
+    }
+}
+
 impl Every {
     /// All of them, the shortest first.
     pub const ALL: [Self; 6] = [Self::Hour, Self::Day, Self::Week, Self::Month, Self::Quarter, Self::Year];

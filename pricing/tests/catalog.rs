@@ -304,6 +304,19 @@ fn two_subscriptions_of_a_customer_may_not_price_one_meter_at_once() {
 }
 
 #[test]
+fn what_is_never_billed_clashes_with_nothing() {
+    let base = apply(&empty(), FIRST, "2026-01-10").catalog;
+    let ended =
+        "subscriptions: [{id: s-1, customer: c-1, plan: payg, from: 2026-01-15, anchor: 15, until: 2026-03-01}]";
+    let base = apply(&base, ended, "2026-01-10").catalog;
+    let late = |rest: &str| format!("subscriptions: [{{id: s-9, customer: c-1, plan: payg, from: 2026-02-01{rest}}}]");
+    // It comes in April and bills from April on: February was the other's alone.
+    assert!(apply_with(&base, &late(""), &Options::default(), "2026-04-10").is_ok());
+    let found = apply_with(&base, &late(", backfill: true"), &Options::default(), "2026-04-10").unwrap_err();
+    assert!(found.contains("from 2026-01-31T23:00:00Z on"), "{found}");
+}
+
+#[test]
 fn a_changed_plan_is_a_new_version_for_new_subscriptions() {
     let base = apply(&empty(), FIRST, "2026-01-10").catalog;
     let changed = FIRST.replace("included: 100_000", "included: 200_000").replace("each: 0.00001}", "each: 0.00002}");

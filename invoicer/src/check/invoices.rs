@@ -85,7 +85,7 @@ impl Check {
 fn remade(
     desk: &Desk,
     invoice: &Stored<Invoice>,
-    usage: &BTreeMap<(pricing::id::SubscriptionId, Instant), pricing::settle::Usage>,
+    usage: &BTreeMap<(pricing::id::SubscriptionId, Instant), bill::Usage>,
 ) -> Option<String> {
     let basis = &invoice.value.basis;
     if !desk.customers.contains_key(&basis.party.id) {

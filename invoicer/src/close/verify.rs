@@ -3,11 +3,11 @@
 
 use super::Error;
 use crate::close::desk::Desk;
+use pricing::bill::{self, Usage};
 use pricing::curve::Curve;
 use pricing::group::Group;
 use pricing::id::{PriceId, TenantId};
 use pricing::plan::PlanVersion;
-use pricing::settle::{self, Usage};
 use std::collections::BTreeMap;
 use storage::charges::{Charge, Charges, ExplainQuery, PeriodKey};
 use storage::output::{ChargeRow, Manifest, Sum, merge_rows, row_hash};
@@ -27,7 +27,7 @@ pub(crate) fn key(manifest: &Manifest) -> PeriodKey {
 
 /// A manifest's totals as settling takes them.
 pub(crate) fn usage(entries: &[Sum]) -> Usage {
-    let sum = |entry: &Sum| settle::Sum {
+    let sum = |entry: &Sum| bill::Sum {
         price: entry.price.clone(),
         group: entry.group.clone(),
         row: entry.row,

@@ -3,6 +3,7 @@
 use super::{Draft, Error, Filter, Ledger, RecordVersion, Stored, Tenant};
 use crate::close::desk::{self, Desk};
 use crate::publisher::{Announcement, Target};
+use pricing::bill::{Credit, Party, Tax};
 use pricing::catalog::settings::{Issue, Zero};
 use pricing::catalog::{Catalog, Change, Entity, Kind, entity};
 use pricing::id::{CustomerId, TenantId};
@@ -170,21 +171,17 @@ pub(crate) async fn desk(ledger: &Ledger, tenant: &TenantId) -> Result<Desk, Err
     let loaded = ledger.catalog(tenant).await?;
     let catalog = &loaded.catalog;
     let plans = catalog.plan_versions().map(|version| (version.plan.clone(), Arc::new(version.clone()))).collect();
-    let taxes = catalog.taxes().iter().map(|(id, tax)| (id.clone(), bill_tax(tax))).collect();
+    let taxes = catalog.taxes().iter().map(|(id, tax)| (id.clone(), Tax::from(&tax.is))).collect();
     let sellers = catalog.sellers().iter().map(|(id, seller)| (id.clone(), numbering(seller))).collect();
-    let mut credits: BTreeMap<CustomerId, Vec<pricing::bill::Credit>> = BTreeMap::new();
+    let mut credits: BTreeMap<CustomerId, Vec<Credit>> = BTreeMap::new();
     for credit in catalog.credits().values() {
-        credits.entry(credit.customer.clone()).or_default().push(bill_credit(credit));
+        credits.entry(credit.customer.clone()).or_default().push(Credit::from(&credit.is));
     }
     let customers: BTreeSet<&CustomerId> =
         catalog.customers().keys().chain(catalog.subscriptions().values().map(|entry| &entry.customer)).collect();
     let customers = customers.into_iter().map(|id| {
         let known = catalog.customers().get(id);
-        let party = pricing::bill::Party {
-            id: id.clone(),
-            tax: known.and_then(|known| known.tax.clone()),
-            seller: known.and_then(|known| known.seller.clone()),
-        };
+        let party = known.map_or_else(|| Party::unknown(id.clone()), |known| Party::from(&known.is));
         let credits = credits.remove(id).unwrap_or_default();
         (id.clone(), desk::Customer { party, subscriptions: catalog.timelines(id), credits })
     });
@@ -206,24 +203,7 @@ fn terms(catalog: &Catalog) -> desk::Terms {
     }
 }
 
-fn bill_tax(tax: &entity::Tax) -> pricing::bill::Tax {
-    pricing::bill::Tax { category: tax.category.code().into(), rate: tax.rate, reason: tax.reason.clone() }
-}
-
 fn numbering(seller: &entity::Seller) -> desk::Seller {
     let text = |prefix: &Option<Arc<str>>| prefix.as_deref().unwrap_or_default().to_owned();
     desk::Seller { prefix: text(&seller.prefix), credit_prefix: text(&seller.credit_prefix) }
-}
-
-fn bill_credit(credit: &entity::Credit) -> pricing::bill::Credit {
-    pricing::bill::Credit {
-        id: credit.id.clone(),
-        kind: match credit.kind {
-            entity::CreditKind::Promotional => pricing::bill::CreditKind::Promotional,
-            entity::CreditKind::Prepaid => pricing::bill::CreditKind::Prepaid,
-        },
-        amount: credit.amount,
-        currency: credit.currency,
-        expires: credit.expires_at,
-    }
 }

@@ -1,9 +1,9 @@
 //! What a chain of bills remembers from one to the next.
 
+use super::settle::{Advance, Sums, Taxed, Taxes};
 use crate::id::{CreditId, DiscountId, SubscriptionId};
 use crate::number::{self, Amount};
 use crate::period::Period;
-use crate::settle::{Advance, Sums, Taxed, Taxes};
 use crate::time::Instant;
 use std::collections::BTreeMap;
 

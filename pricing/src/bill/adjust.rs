@@ -2,10 +2,10 @@
 //! adjustment.
 
 use super::prepare::Fold;
-use super::{Error, Kind};
+use super::settle::{Draft, Scope, Stage, Sums, dates};
+use super::{Error, Kind, Usage};
 use crate::number;
 use crate::period::Period;
-use crate::settle::{Draft, Scope, Stage, Sums, dates};
 use crate::subscription::Subscription;
 use crate::time::Instant;
 use std::collections::BTreeMap;
@@ -31,19 +31,16 @@ impl<'a> Fold<'a> {
             for (taxed, amount) in difference.0.iter().filter(|(_, amount)| !amount.is_zero()) {
                 let text = format!("late usage, {}", dates(period, &term.grid.zone));
                 let stage = Stage::Commitment;
-                self.drafts.push(Draft::new(Kind::Adjustment, stage, &subscription.id, taxed, text, *amount));
+                let mut draft = Draft::new(Kind::Adjustment, stage, &subscription.id, taxed, text, *amount);
+                draft.line.period = Some(period);
+                self.drafts.push(draft);
             }
         }
         Ok(())
     }
 
     /// Settles a period again; its differences by tax, none where its usage is what it was.
-    fn again(
-        &mut self,
-        subscription: &'a Subscription,
-        start: Instant,
-        usage: &crate::settle::Usage,
-    ) -> Result<Option<Sums>, Error> {
+    fn again(&mut self, subscription: &'a Subscription, start: Instant, usage: &Usage) -> Result<Option<Sums>, Error> {
         let digest = usage.digest();
         let before = self.account.settled.get(&subscription.id).and_then(|settled| settled.get(&start));
         let Some(before) = before.filter(|settled| settled.digest != digest).cloned() else { return Ok(None) };

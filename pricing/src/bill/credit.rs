@@ -1,9 +1,9 @@
 //! Credits: promotional ones before tax, prepaid money after it; those that expire first are used first.
 
+use super::settle::{Draft, Stage, Sums, Taxed, spread};
 use super::{Credit, CreditKind, Kind, Line, Request};
 use crate::id::CreditId;
 use crate::number::{self, Amount, Minor};
-use crate::settle::{Draft, Stage, Sums, Taxed, spread};
 use std::collections::BTreeMap;
 
 /// Takes promotional credits off what the bill comes to, over its taxes in proportion.

@@ -1,6 +1,7 @@
 //! A bill as JSON and CSV.
 
-use super::{Bill, Kind, Line};
+use super::{Bill, Kind, Line, Party};
+use crate::catalog::entity::Address;
 use crate::currency::Currency;
 use crate::group::Group;
 use crate::id::{CustomerId, MeterId, PriceId, SubscriptionId};
@@ -27,6 +28,10 @@ struct Shape<'a> {
     number: Option<&'a str>,
     status: Status,
     customer: &'a CustomerId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    buyer: Option<Buyer<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time_zone: Option<&'a str>,
     currency: Currency,
     period: Period,
     lines: Vec<LineShape<'a>>,
@@ -37,6 +42,17 @@ struct Shape<'a> {
     total: String,
     prepaid: String,
     due: String,
+}
+
+/// Who is billed, where more than the id is known.
+#[derive(serde::Serialize)]
+struct Buyer<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Address::is_empty")]
+    address: &'a Address,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    vat_id: Option<&'a str>,
 }
 
 #[derive(serde::Serialize)]
@@ -52,6 +68,8 @@ struct LineShape<'a> {
     group: Option<&'a Group>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tier: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    period: Option<Period>,
     description: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     quantity: Option<Quantity>,
@@ -69,10 +87,13 @@ struct TaxShape<'a> {
     rate: Rate,
     net: String,
     tax: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
 }
 
 /// The canonical JSON of one document, compact, in fixed key order: the element of `invoices` in `invoices show` and
-/// `rate`. `number` is null while there is none.
+/// `rate`. `number` is null while there is none. What is not always there: `buyer` (of whom more than the id is known),
+/// `time_zone` (another than UTC), `period` of a line (another than the bill's), `reason` of a tax.
 pub fn document(bill: &Bill, number: Option<&str>, status: Status) -> String {
     let money = |minor| bill.currency.text(minor);
     let taxes = bill.taxes.iter().map(|tax| TaxShape {
@@ -80,15 +101,18 @@ pub fn document(bill: &Bill, number: Option<&str>, status: Status) -> String {
         rate: tax.tax.rate,
         net: money(tax.net),
         tax: money(tax.amount),
+        reason: tax.tax.reason.as_deref(),
     });
     let shape = Shape {
         id: &bill.id,
         number,
         status,
         customer: &bill.party.id,
+        buyer: Buyer::of(&bill.party),
+        time_zone: Some(bill.party.time_zone.name()).filter(|name| *name != "UTC"),
         currency: bill.currency,
         period: bill.period,
-        lines: bill.lines.iter().map(|line| LineShape::new(line, bill.currency)).collect(),
+        lines: bill.lines.iter().map(|line| LineShape::new(line, bill)).collect(),
         net_exact: bill.net_exact,
         net: money(bill.net),
         rounding_residue: bill.rounding_residue,
@@ -101,8 +125,16 @@ pub fn document(bill: &Bill, number: Option<&str>, status: Status) -> String {
     serde_json::to_string(&shape).unwrap_or_default()
 }
 
+impl<'a> Buyer<'a> {
+    fn of(party: &'a Party) -> Option<Self> {
+        let buyer = Self { name: party.name.as_deref(), address: &party.address, vat_id: party.vat_id.as_deref() };
+        let known = buyer.name.is_some() || buyer.vat_id.is_some() || !buyer.address.is_empty();
+        known.then_some(buyer)
+    }
+}
+
 impl<'a> LineShape<'a> {
-    fn new(line: &'a Line, currency: Currency) -> Self {
+    fn new(line: &'a Line, bill: &Bill) -> Self {
         Self {
             kind: line.kind,
             subscription: line.subscription.as_ref(),
@@ -110,12 +142,13 @@ impl<'a> LineShape<'a> {
             meter: line.meter.as_ref(),
             group: line.group.as_ref(),
             tier: line.tier,
+            period: line.period.filter(|period| *period != bill.period),
             description: &line.description,
             quantity: line.quantity,
             each: line.each,
             per: line.per,
             amount_exact: line.amount_exact,
-            amount: currency.text(line.amount),
+            amount: bill.currency.text(line.amount),
         }
     }
 }

@@ -80,6 +80,10 @@ pub struct Line {
     /// The unit's code on documents, such as DAY.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub measure: Option<std::sync::Arc<str>>,
+    /// Whose usage it settles, where it settles one period's: the bill's own, or another of a bill that settles several,
+    /// or one that an earlier bill settled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub period: Option<Period>,
 }
 
 /// What a line is.
@@ -135,6 +139,7 @@ impl Line {
             amount: Minor(0),
             tax,
             measure: None,
+            period: None,
         }
     }
 

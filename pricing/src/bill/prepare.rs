@@ -6,12 +6,12 @@
 
 use super::account::{Settled, Spend, TrueUp};
 use super::schedule::{Due, parts, plan_of};
-use super::{Account, Bill, Error, Kind, Prepared, Request, credit, round};
+use super::settle::{Cycle, Draft, Main, Scope, Stage, Taxes, advances_at, correct, dates, part_of};
+use super::{Account, Bill, Error, Kind, Prepared, Request, Usage, credit, round};
 use crate::id::SubscriptionId;
 use crate::number::{self, Amount};
 use crate::period::{Period, Share};
 use crate::plan::PlanVersion;
-use crate::settle::{Cycle, Draft, Main, Scope, Stage, Taxes, Usage, advances_at, correct, dates};
 use crate::subscription::{Subscription, Term};
 use crate::time::Instant;
 use std::collections::BTreeMap;
@@ -30,7 +30,8 @@ pub fn prepare(request: &Request<'_>) -> Result<Prepared, Error> {
         periods.entry(part.subscription).or_default().push(part.period);
     }
     let start = periods.values().flatten().map(|period| period.start).min().unwrap_or(request.end);
-    let mut fold = Fold { request, account: request.account.clone(), drafts: Vec::new() };
+    let span = Period { start, end: request.end };
+    let mut fold = Fold { request, span, account: request.account.clone(), drafts: Vec::new() };
     let mut subscriptions: Vec<&Subscription> = request.subscriptions.iter().collect();
     subscriptions.sort_by_key(|subscription| &subscription.id);
     for subscription in &subscriptions {
@@ -43,12 +44,14 @@ pub fn prepare(request: &Request<'_>) -> Result<Prepared, Error> {
         fold.adjust(subscription)?;
     }
     fold.drafts.extend(credit::promotional(request, &fold.drafts, &mut fold.account.credits)?);
-    fold.finish(start)
+    fold.finish()
 }
 
 /// A bill in the making.
 pub(super) struct Fold<'a> {
     pub(super) request: &'a Request<'a>,
+    /// From the earliest start of the periods that it settles to its end.
+    span: Period,
     pub(super) account: Account,
     pub(super) drafts: Vec<Draft>,
 }
@@ -138,10 +141,14 @@ impl<'a> Fold<'a> {
         let (used, advance) = self.account.in_advance(&subscription.id, period.start)?;
         let Main { mut drafts, sums } = scope.main(usage, &used)?;
         let spend = sums.total()?.add(advance)?.add(corrected)?;
-        let true_up = self.true_up(&scope, spend)?;
-        if let Some(due) = true_up.as_ref().filter(|due| !due.amount.is_zero()) {
-            let span = dates(due.cycle, &term.grid.zone);
-            let text = format!("up to the minimum spend of {}, {span}", due.committed);
+        if period != self.span {
+            // Among lines of other periods each says its own.
+            let of_one = drafts.iter_mut().filter(|draft| draft.line.period.is_some());
+            of_one.for_each(|draft| draft.line.description.push_str(&format!(", {}", dates(period, &term.grid.zone))));
+        }
+        let (true_up, minimum) = self.true_up(&scope, spend)?.unzip();
+        if let Some((due, minimum)) = true_up.as_ref().zip(minimum).filter(|(due, _)| !due.amount.is_zero()) {
+            let text = format!("up to the minimum spend of {minimum}, {}", dates(due.cycle, &term.grid.zone));
             let stage = Stage::Commitment;
             drafts.push(Draft::new(Kind::Commitment, stage, &subscription.id, &due.taxed, text, due.amount));
         }
@@ -151,8 +158,9 @@ impl<'a> Fold<'a> {
         Ok(drafts)
     }
 
-    /// Counts what the period spent, and where the commitment's cycle ends with it, what is missing.
-    fn true_up(&mut self, scope: &Scope<'_>, spend: Amount) -> Result<Option<TrueUp>, Error> {
+    /// Counts what the period spent, and where the commitment's cycle ends with it, what is missing; and the minimum spend
+    /// in words.
+    fn true_up(&mut self, scope: &Scope<'_>, spend: Amount) -> Result<Option<(TrueUp, String)>, Error> {
         let Some(commitment) = scope.plan.commitment.as_ref().filter(|_| !scope.term.trial) else { return Ok(None) };
         let Some(cycle) = Cycle::at(scope.subscription, commitment.every, scope.period.start)? else { return Ok(None) };
         let id = &scope.subscription.id;
@@ -165,11 +173,13 @@ impl<'a> Fold<'a> {
         let committed = commitment.amount.scale_by(i128::from(share.elapsed), i128::from(share.full))?;
         let taxed = scope.taxes.get(None, scope.plan);
         let mut due = TrueUp { cycle: cycle.part, committed, amount: Amount::ZERO, taxed };
-        due.amount = due.missing(self.account.spent(id, cycle.part)?)?;
-        Ok(Some(due))
+        let spent = self.account.spent(id, cycle.part)?;
+        due.amount = due.missing(spent)?;
+        let money = |amount| scope.plan.currency.exact_text(amount);
+        Ok(Some((due, format!("{} ({} spent)", part_of(share, money(commitment.amount)), money(spent)))))
     }
 
-    fn finish(mut self, start: Instant) -> Result<Prepared, Error> {
+    fn finish(mut self) -> Result<Prepared, Error> {
         let Request { end, currency, party, .. } = *self.request;
         let rounded = round::round(currency, self.request.rounding, self.account.residue, self.drafts)?;
         let (prepaid, total) = credit::prepaid(self.request, rounded.total, &mut self.account.credits)?;
@@ -180,7 +190,7 @@ impl<'a> Fold<'a> {
             id: format!("{}/{currency}/{end}", party.id),
             party: party.clone(),
             currency,
-            period: Period { start, end },
+            period: self.span,
             lines: rounded.lines,
             net_exact: rounded.net_exact,
             net: rounded.net,

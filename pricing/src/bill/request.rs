@@ -1,13 +1,13 @@
 //! What a bill is made of.
 
-use super::{Account, Bill};
+use super::{Account, Bill, Usage};
 use crate::catalog::entity;
 use crate::currency::{Currency, Rounding};
 use crate::id::{CreditId, CustomerId, PlanId, PriceId, SellerId, SubscriptionId, TaxId};
 use crate::number::{self, Amount, Quantity, Rate};
+use crate::period::Zone;
 use crate::plan::{PlanRef, PlanVersion};
 use crate::price;
-use crate::settle::Usage;
 use crate::subscription::Subscription;
 use crate::time::{self, Instant};
 use std::collections::BTreeMap;
@@ -51,7 +51,7 @@ pub struct Prepared {
     pub account: Account,
 }
 
-/// Who is billed, as far as the sums depend on it.
+/// Who is billed: what the sums depend on, and what the document says of the buyer.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Party {
     /// The pseudonym.
@@ -62,6 +62,18 @@ pub struct Party {
     /// Who bills, where the plan does not say otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seller: Option<SellerId>,
+    /// Legal name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<Arc<str>>,
+    /// Where it is.
+    #[serde(default, skip_serializing_if = "entity::Address::is_empty")]
+    pub address: entity::Address,
+    /// Its VAT identification number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vat_id: Option<Arc<str>>,
+    /// Whose dates it reads.
+    #[serde(default = "Zone::utc")]
+    pub time_zone: Zone,
 }
 
 /// A tax, as the catalog has it when the bill is made.
@@ -194,9 +206,25 @@ pub enum Error {
     Time(#[from] time::Error),
 }
 
+impl Party {
+    /// Of a customer nothing is known of but its id.
+    pub fn unknown(id: CustomerId) -> Self {
+        let (tax, seller, name, vat_id) = (None, None, None, None);
+        Self { id, tax, seller, name, address: entity::Address::default(), vat_id, time_zone: Zone::utc() }
+    }
+}
+
 impl From<&entity::Customer> for Party {
     fn from(customer: &entity::Customer) -> Self {
-        Self { id: customer.id.clone(), tax: customer.tax.clone(), seller: customer.seller.clone() }
+        Self {
+            id: customer.id.clone(),
+            tax: customer.tax.clone(),
+            seller: customer.seller.clone(),
+            name: customer.name.clone(),
+            address: customer.address.clone(),
+            vat_id: customer.vat_id.clone(),
+            time_zone: customer.time_zone.clone(),
+        }
     }
 }
 

@@ -8,10 +8,10 @@
 //! | tax | once for each category and rate, on the printed lines that fall under it, half away from zero |
 //! | tax included | all of the above holds for amounts with tax; then tax = printed × r ÷ (1 + r), and the lines share out what is left, exact and printed, in proportion |
 
+use super::settle::{Draft, Taxed, spread};
 use super::{Kind, Line, Tax, TaxTotal};
 use crate::currency::{Currency, Rounding};
 use crate::number::{self, Amount, Minor, Rate};
-use crate::settle::{Draft, Taxed, spread};
 use std::collections::BTreeMap;
 
 /// A bill's sums and lines as printed.

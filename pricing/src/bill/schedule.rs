@@ -1,11 +1,11 @@
 //! Which bills there are, and what each waits for.
 
+use super::settle::Cycle;
 use super::{Account, Error, Plans};
 use crate::currency::Currency;
 use crate::id::SubscriptionId;
 use crate::period::Period;
 use crate::plan::{PlanVersion, When};
-use crate::settle::Cycle;
 use crate::subscription::{Subscription, Term};
 use crate::time::Instant;
 use std::collections::BTreeSet;

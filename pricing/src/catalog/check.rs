@@ -9,6 +9,7 @@ use crate::id::{MeterId, SubscriptionId};
 use crate::meter::Meter;
 use crate::plan::PlanVersion;
 use crate::subscription::Term;
+use crate::time::Instant;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -82,24 +83,27 @@ pub(super) fn overlaps<'a>(
     }
 }
 
-/// The first moment at which both price one meter, and the meter.
-fn clash(catalog: &Catalog, one: &Subscription, other: &Subscription) -> Option<(crate::time::Instant, MeterId)> {
+/// The first moment at which both price one meter, and the meter. Nothing is priced before the first billed period.
+fn clash(catalog: &Catalog, one: &Subscription, other: &Subscription) -> Option<(Instant, MeterId)> {
+    let billed = one.timeline.first_billed.max(other.timeline.first_billed);
     for term in &one.timeline.terms {
-        for against in other.timeline.terms.iter().filter(|against| meet(term, against)) {
-            if apart(term, against) {
+        for against in &other.timeline.terms {
+            let from = term.from.max(against.from).max(billed);
+            if !goes_on(term, from) || !goes_on(against, from) || apart(term, against) {
                 continue;
             }
             let meters = meters(catalog, term);
             if let Some(meter) = meters.intersection(&self::meters(catalog, against)).next() {
-                return Some((term.from.max(against.from), (*meter).clone()));
+                return Some((from, (*meter).clone()));
             }
         }
     }
     None
 }
 
-fn meet(one: &Term, other: &Term) -> bool {
-    one.until.is_none_or(|until| other.from < until) && other.until.is_none_or(|until| one.from < until)
+/// True for a term that has not ended by then.
+fn goes_on(term: &Term, by: Instant) -> bool {
+    term.until.is_none_or(|until| by < until)
 }
 
 /// True where some property keeps their events apart.

@@ -28,7 +28,7 @@ fn an_advance_fee_opens_short_and_then_stands_on_the_bill_before_its_period() {
     let opening = world.bill("2026-01-15");
     assert_eq!((opening.period.start, opening.period.end), (at("2026-01-15"), at("2026-01-15")));
     assert_eq!(opening.id, "c/USD/2026-01-15T00:00:00Z");
-    assert_eq!(world.lines(), ["fee | base, 2026-01-15 to 2026-01-31 | 17 | 17.00"]);
+    assert_eq!(world.lines(), ["fee | base, 2026-01-15 to 2026-01-31, 17 of 31 days of 31.00 | 17 | 17.00"]);
     world.bill("2026-02-01");
     assert_eq!(
         world.lines(),
@@ -56,8 +56,8 @@ fn a_plan_change_now_credits_the_unused_part_and_bills_the_new_plan_for_the_rest
     assert_eq!(
         world.lines(),
         [
-            "credit | base, unused 2026-01-11 to 2026-01-31 | -21 | -21.00",
-            "fee | large, 2026-01-11 to 2026-01-31 | 42 | 42.00",
+            "credit | base, unused 2026-01-11 to 2026-01-31, 21 of 31 days of 31.00 | -21 | -21.00",
+            "fee | large, 2026-01-11 to 2026-01-31, 21 of 31 days of 62.00 | 42 | 42.00",
             "usage | u | 1 | 1.00",
             "discount | ten, 10% off | 2 | 2.00",
         ]
@@ -65,7 +65,7 @@ fn a_plan_change_now_credits_the_unused_part_and_bills_the_new_plan_for_the_rest
     world.bill("2026-02-01");
     // Included scales: 310 × 21 ÷ 31 = 210.
     let lines = world.lines();
-    assert_eq!(lines[1..], ["usage | u: included | 0 | 0.00", "usage | u | 1.8 | 1.80"]);
+    assert_eq!(lines[1..], ["usage | u: included, up to 21 of 31 days of 310 | 0 | 0.00", "usage | u | 1.8 | 1.80"]);
 }
 
 #[test]
@@ -82,12 +82,12 @@ fn late_usage_is_an_adjustment_with_its_dates_and_tier_bounds_of_its_own_period(
         world.lines(),
         [
             "usage | u: tier 1 | 0.2 | 0.20",
-            "minimum | u: up to the minimum of 1 | 0.8 | 0.80",
+            "minimum | u: up to the minimum of 1.00 | 0.8 | 0.80",
             "adjustment | late usage, 2026-01-01 to 2026-01-31 | 0.3 | 0.30",
         ]
     );
     world.bill("2026-04-01");
-    assert_eq!(world.lines(), ["minimum | u: up to the minimum of 1 | 1 | 1.00"], "it is adjusted once");
+    assert_eq!(world.lines(), ["minimum | u: up to the minimum of 1.00 | 1 | 1.00"], "it is adjusted once");
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn a_trial_shows_usage_and_takes_all_of_it_off() {
     assert_eq!(
         world.lines(),
         [
-            "fee | base, 2026-02-15 to 2026-02-28 | 14 | 14.00",
+            "fee | base, 2026-02-15 to 2026-02-28, 14 of 28 days of 28.00 | 14 | 14.00",
             "usage | u | 0.5 | 0.50",
             "discount | trial, 100% off | -0.5 | -0.50",
             "discount | ten, 10% off | -1.4 | -1.40",
@@ -128,11 +128,14 @@ fn a_trial_shows_usage_and_takes_all_of_it_off() {
     // Half of the month: 2.5 fee, 4.5 minimum, 10 % off; 50 committed, of which 12.6 + 6.3 is spent.
     assert_eq!(
         world.lines()[1..3],
-        ["fee | end, 2026-02-15 to 2026-02-28 | 2.5 | 2.50", "minimum | u: up to the minimum of 4.5 | 4.5 | 4.50"]
+        [
+            "fee | end, 2026-02-15 to 2026-02-28, 14 of 28 days of 5.00 | 2.5 | 2.50",
+            "minimum | u: up to the minimum of 14 of 28 days of 9.00 | 4.5 | 4.50"
+        ]
     );
     assert_eq!(
         world.lines().last().unwrap(),
-        "commitment | up to the minimum spend of 50, 2026-02-15 to 2026-02-28 | 31.1 | 31.10"
+        "commitment | up to the minimum spend of 14 of 28 days of 100.00 (18.90 spent), 2026-02-15 to 2026-02-28 | 31.1 | 31.10"
     );
 }
 
@@ -170,7 +173,7 @@ fn a_yearly_commitment_is_trued_up_once_and_again_when_late_usage_comes() {
     let lines = world.lines();
     assert_eq!(
         lines.last().unwrap(),
-        "commitment | up to the minimum spend of 1200, 2026-01-01 to 2026-12-31 | 240 | 240.00"
+        "commitment | up to the minimum spend of 1200.00 (960.00 spent), 2026-01-01 to 2026-12-31 | 240 | 240.00"
     );
     assert_eq!(lines.len(), 3);
     world.used("2026-12-31", "u", "10000");
@@ -193,7 +196,10 @@ fn a_yearly_fee_in_advance_is_billed_once_and_its_unused_part_credited() {
     world.apply("subscriptions: [{id: s, customer: c, plan: p, from: 2026-01-01, until: 2026-03-11}]", "2026-03-05");
     world.bill("2027-03-01");
     assert_eq!(world.bills.len(), 4);
-    assert_eq!(world.lines(), ["credit | base, unused 2026-03-11 to 2026-12-31 | -296 | -296.00"]);
+    assert_eq!(
+        world.lines(),
+        ["credit | base, unused 2026-03-11 to 2026-12-31, 296 of 365 days of 365.00 | -296 | -296.00"]
+    );
     assert_eq!(world.bills[3].due.0, -29_600);
 }
 
@@ -232,11 +238,11 @@ fn a_fixed_discount_is_given_once_a_period_over_fees_in_advance_and_usage() {
     world.used("2026-01-10", "u", "150");
     world.used("2026-02-10", "u", "500");
     world.bill("2026-01-01");
-    assert_eq!(world.lines()[1], "discount | five, 5 off | -3 | -3.00");
+    assert_eq!(world.lines()[1], "discount | five, 5.00 off | -3 | -3.00");
     world.bill("2026-02-01");
-    assert_eq!(world.lines()[2], "discount | five, 5 off | -4.5 | -4.50", "1.50 of January's, 3 of February's");
+    assert_eq!(world.lines()[2], "discount | five, 5.00 off | -4.5 | -4.50", "1.50 of January's, 3 of February's");
     world.bill("2026-03-01");
-    assert_eq!(world.lines()[2], "discount | five, 5 off | -5 | -5.00", "2 left for February, 3 of March's");
+    assert_eq!(world.lines()[2], "discount | five, 5.00 off | -5 | -5.00", "2 left for February, 3 of March's");
 }
 
 #[test]
@@ -256,13 +262,52 @@ fn discounts_minimum_and_cap_follow_each_other() {
         [
             "usage | a | 6 | 6.00",
             "discount | a: half, 50% off | -3 | -3.00",
-            "discount | a: one, 1 off | -1 | -1.00",
-            "minimum | a: up to the minimum of 3 | 1 | 1.00",
-            "usage | b: 600 used, capped | 2 | 2.00",
+            "discount | a: one, 1.00 off | -1 | -1.00",
+            "minimum | a: up to the minimum of 3.00 | 1 | 1.00",
+            "usage | b: 600 used, capped at 2.00 | 2 | 2.00",
             "usage | f: 600 used, step 2 | 4 | 4.00",
             "discount | all, 50% off | -4.5 | -4.50",
         ]
     );
+}
+
+#[test]
+fn lines_show_their_arithmetic_and_name_their_period_where_the_bill_settles_several() {
+    let prices = "prices: [{id: u, meter: m, cap: 31.00, per_unit: {each: 0.01}}, \
+                  {id: shop, meter: m, percentage: {rate: 2.9%, fixed: 0.30, min: 0.50, max: 20.00}}]";
+    let mut world = world(prices, "from: 2026-01-01, until: 2026-02-11");
+    for price in ["u", "u", "shop", "shop"] {
+        world.used("2026-01-10", price, "10000");
+        world.used("2026-02-10", price, "10000");
+    }
+    let bill = world.bill_at(usd("2026-02-11"));
+    assert_eq!((bill.period.start, bill.period.end), (at("2026-01-01"), at("2026-02-11")));
+    let periods: Vec<_> = bill.lines.iter().filter_map(|line| line.period).map(|period| period.start).collect();
+    assert_eq!(periods, [at("2026-01-01"), at("2026-02-01"), at("2026-01-01"), at("2026-02-01")]);
+    assert_eq!(
+        world.lines(),
+        [
+            "usage | u: 20000 used, capped at 31.00, 2026-01-01 to 2026-01-31 | 31 | 31.00",
+            "usage | u: 20000 used, capped at 10 of 28 days of 31.00, 2026-02-01 to 2026-02-10 | \
+             11.071428571428571428571429 | 11.07",
+            "usage | shop: 20000 used in 2 events at 2.9% + 0.30 each, at least 0.50, at most 20.00, \
+             2026-01-01 to 2026-01-31 | 40 | 40.00",
+            "usage | shop: 20000 used in 2 events at 2.9% + 0.30 each, at least 0.50, at most 20.00, \
+             2026-02-01 to 2026-02-10 | 40 | 40.00",
+        ]
+    );
+}
+
+#[test]
+fn a_share_is_told_in_the_largest_unit_that_is_whole() {
+    // An hour of March is missing in Berlin, so that days would not say how much of the month this is.
+    let mut world = World::new(
+        "customers: [{id: c, time_zone: Europe/Berlin}]\n\
+         plans: [{id: p, currency: EUR, every: month, fees: [{id: base, amount: 10, when: arrears}]}]\n\
+         subscriptions: [{id: s, customer: c, plan: p, from: 2026-03-10}]\n",
+    );
+    world.bill("2026-04-01");
+    assert!(world.lines()[0].starts_with("fee | base, 2026-03-10 to 2026-03-31, 527 of 743 hours of 10.00 | "));
 }
 
 #[test]
@@ -306,7 +351,7 @@ fn an_end_that_is_taken_back_bills_the_rest_of_a_long_fee_however_much_was_forgo
     world.bill("2026-06-01");
     world.accounts.values_mut().for_each(|account| *account = account.clone().forget(at("2026-05-01")));
     world.bill("2027-01-01");
-    assert_eq!(world.lines()[0], "fee | base, 2026-02-15 to 2026-12-31 | 320 | 320.00");
+    assert_eq!(world.lines()[0], "fee | base, 2026-02-15 to 2026-12-31, 320 of 365 days of 365.00 | 320 | 320.00");
 }
 
 #[test]

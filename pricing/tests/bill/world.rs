@@ -1,13 +1,13 @@
 //! A tenant with one customer, `c`, whose usage is priced as the rater would and whose bills are checked one by one.
 
 use pricing::bill::{self, Account, Bill, Credit, Due, Error, Kind, Party, Plans, Prepared, Request, Tax};
+use pricing::bill::{Sum, Usage};
 use pricing::catalog::{Catalog, Errors, File, Options};
 use pricing::currency::Currency;
 use pricing::group::Group;
 use pricing::id::{CustomerId, SubscriptionId, TaxId, TenantId};
 use pricing::number::{Amount, Minor, Quantity};
 use pricing::price::{State, Terms};
-use pricing::settle::{Sum, Usage};
 use pricing::subscription::Subscription;
 use pricing::time::Instant;
 use std::collections::BTreeMap;

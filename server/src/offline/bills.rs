@@ -2,14 +2,13 @@
 
 use super::{Asked, Totals};
 use crate::failure::{Context, Failure, Result};
-use pricing::bill::{self, Account, Bill, Credit, CreditKind, Party, Plans, Request, Status, Tax};
+use pricing::bill::{self, Account, Bill, Credit, Party, Plans, Request, Status, Tax};
 use pricing::catalog::Catalog;
 use pricing::catalog::entity;
 use pricing::catalog::settings::Zero;
 use pricing::currency::Currency;
 use pricing::id::TaxId;
 use pricing::period::Period;
-use pricing::time::Instant;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -19,7 +18,7 @@ use std::sync::Arc;
 /// What keeps a bill from being made, with the customer's name.
 pub(crate) fn bills(catalog: &Catalog, totals: &Totals, asked: Asked) -> Result<Vec<String>> {
     let plans: Plans = catalog.plan_versions().map(|plan| (plan.plan.clone(), Arc::new(plan.clone()))).collect();
-    let taxes = catalog.taxes().iter().map(|(id, tax)| (id.clone(), of_tax(tax))).collect();
+    let taxes = catalog.taxes().iter().map(|(id, tax)| (id.clone(), Tax::from(&tax.is))).collect();
     let mut documents = Vec::new();
     for customer in catalog.customers().values() {
         let window = asked.within(customer.time_zone.name()).map_err(Failure::refused)?;
@@ -50,13 +49,13 @@ fn chain(
     customer: &entity::Customer,
     window: Period,
 ) -> std::result::Result<Vec<Bill>, bill::Error> {
-    let party = Party { id: customer.id.clone(), tax: customer.tax.clone(), seller: customer.seller.clone() };
+    let party = Party::from(customer);
     let subscriptions = catalog.timelines(&customer.id);
     let credits: Vec<Credit> = catalog
         .credits()
         .values()
         .filter(|credit| credit.customer == customer.id)
-        .map(|credit| of_credit(credit))
+        .map(|credit| Credit::from(&credit.is))
         .collect();
     let none = BTreeMap::new();
     let mut accounts: BTreeMap<Currency, Account> = BTreeMap::new();
@@ -79,17 +78,4 @@ fn chain(
         bills.push(prepared.bill);
     }
     Ok(bills)
-}
-
-fn of_tax(tax: &entity::Tax) -> Tax {
-    Tax { category: Arc::from(tax.category.code()), rate: tax.rate, reason: tax.reason.clone() }
-}
-
-fn of_credit(credit: &entity::Credit) -> Credit {
-    let kind = match credit.kind {
-        entity::CreditKind::Promotional => CreditKind::Promotional,
-        entity::CreditKind::Prepaid => CreditKind::Prepaid,
-    };
-    let expires: Option<Instant> = credit.expires_at;
-    Credit { id: credit.id.clone(), kind, amount: credit.amount, currency: credit.currency, expires }
 }

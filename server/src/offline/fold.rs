@@ -2,9 +2,9 @@
 
 use crate::failure::{Context, Failure, Result};
 use crate::reader::{Events, Located};
+use pricing::bill::{Sum, Usage};
 use pricing::catalog::Catalog;
 use pricing::id::{CustomerId, SubscriptionId, TenantId};
-use pricing::settle::{Sum, Usage};
 use pricing::time::{Instant, Span};
 use rater::fold::Fold;
 use std::collections::BTreeMap;

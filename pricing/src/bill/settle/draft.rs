@@ -4,7 +4,7 @@ use super::Taxed;
 use crate::bill::{Kind, Line};
 use crate::id::SubscriptionId;
 use crate::number::{Amount, Quantity};
-use crate::period::{Period, Zone};
+use crate::period::{Period, Share, Zone};
 
 /// A line with its exact amount: before tax, or with it where the plan's amounts hold it.
 #[derive(Clone, Debug)]
@@ -58,6 +58,11 @@ impl Draft {
     pub(crate) fn taxed(&self) -> Taxed {
         Taxed { tax: self.line.tax.clone(), included: self.included }
     }
+}
+
+/// A sum of a full period, or what part of it a shorter one takes: `20.00`, `17 of 31 days of 20.00`.
+pub(crate) fn part_of(share: Share, whole: impl std::fmt::Display) -> String {
+    if share.is_full() { whole.to_string() } else { format!("{share} of {whole}") }
 }
 
 /// A period as people write it: its first and last day where it is cut at midnights, or else its first moment and the

@@ -1,9 +1,10 @@
 //! What was used under one price: a line for each part of F, its discounts, its minimum.
 
-use super::draft::{Draft, Stage};
+use super::draft::{Draft, Stage, part_of};
 use super::period::Scope;
 use super::{Sum, discount};
 use crate::bill::{Error, Kind};
+use crate::currency::Currency;
 use crate::curve::{self, Curve, Part};
 use crate::number::{self, Amount, Quantity};
 use crate::plan::{Off, Price};
@@ -14,9 +15,9 @@ impl Scope<'_> {
     /// The lines of one price: its usage, and outside of trials its discounts and what its minimum adds.
     pub(super) fn price(&self, index: usize, price: &Price, sums: &[Sum]) -> Result<Vec<Draft>, Error> {
         let terms = Terms::new(price, self.term.overrides.get(&price.id), self.share)?;
-        let own = sums.iter().filter(|sum| sum.price == price.id);
+        let own: Vec<&Sum> = sums.iter().filter(|sum| sum.price == price.id).collect();
         let settled = terms
-            .settle(own.map(|sum| price::Usage {
+            .settle(own.iter().map(|sum| price::Usage {
                 group: &sum.group,
                 row: sum.row,
                 quantity: sum.quantity,
@@ -31,8 +32,10 @@ impl Scope<'_> {
         let mut drafts = Vec::new();
         for scope in &settled {
             self.agree(price, scope)?;
+            let ours = |sum: &&&Sum| scope.group.as_ref().is_none_or(|group| sum.group == *group);
+            let events = own.iter().filter(ours).map(|sum| sum.count).sum();
             for part in &scope.parts {
-                drafts.push(self.part(index, price, &terms, scope, part)?);
+                drafts.push(self.part(index, price, &terms, (scope, events), part)?);
             }
         }
         if !self.term.trial {
@@ -63,6 +66,7 @@ impl Scope<'_> {
         let mut draft = Draft::new(kind, Stage::Price(index), &self.subscription.id, &taxed, description, amount);
         draft.line.price = Some(price.id.clone());
         draft.line.meter = Some(price.meter.clone());
+        draft.line.period = Some(self.period);
         draft
     }
 
@@ -71,14 +75,14 @@ impl Scope<'_> {
         index: usize,
         price: &Price,
         terms: &Terms<'_>,
-        scope: &Settled,
+        (scope, events): (&Settled, u64),
         part: &Part,
     ) -> Result<Draft, number::Error> {
         let mut description = price.id.to_string();
         if let Some(group) = scope.group.as_ref().filter(|group| !group.is_empty()) {
             description.push_str(&format!(" ({group})"));
         }
-        if let Some(detail) = detail(terms, part) {
+        if let Some(detail) = self.detail(price, terms, events, part) {
             description.push_str(&format!(": {detail}"));
         }
         let mut draft = self.price_draft(Kind::Usage, index, price, description, part.amount);
@@ -92,6 +96,49 @@ impl Scope<'_> {
             draft.line.measure = price.measure.clone();
         }
         Ok(draft)
+    }
+
+    /// What a line says beside the price's name; nothing where quantity and price say it all.
+    fn detail(&self, price: &Price, terms: &Terms<'_>, events: u64, part: &Part) -> Option<String> {
+        let (tier, money) = (part.tier, |amount| self.plan.currency.exact_text(amount));
+        match (part.kind, terms.curve) {
+            (curve::Kind::Included, _) => Some(format!("included, up to {}", part_of(self.share, price.included))),
+            (curve::Kind::Flat, _) => Some(format!("flat of tier {tier}")),
+            (curve::Kind::Packages, Curve::Package { size, amount }) => {
+                Some(format!("{} packages of up to {size} at {}", part.quantity, money(*amount)))
+            }
+            (curve::Kind::Units, Curve::Dimensional { .. }) => Some(row(terms.curve, tier)),
+            (curve::Kind::Units | curve::Kind::Packages, curve) => has_tiers(curve).then(|| format!("tier {tier}")),
+            (curve::Kind::Whole, curve) => {
+                let used = format!("{} used", part.quantity);
+                Some(match (curve, price.cap) {
+                    (_, Some(cap)) if terms.limits.cap == Some(part.amount) && part.amount.is_positive() => {
+                        format!("{used}, capped at {}", part_of(self.share, money(cap)))
+                    }
+                    (Curve::Stairstep(_), _) => format!("{used}, step {tier}"),
+                    (Curve::Percentage { .. }, _) => format!("{used} in {}", self.percentage(curve, events)),
+                    (Curve::Dimensional { .. }, _) => format!("{}, {used}", row(curve, tier)),
+                    _ => used,
+                })
+            }
+        }
+    }
+
+    /// What each event pays: `15 events at 2.9% + 0.30 each, at least 0.50, at most 20.00`.
+    fn percentage(&self, curve: &Curve, events: u64) -> String {
+        let Curve::Percentage { rate, fixed, min, max } = curve else { return String::new() };
+        let money = |amount: &Amount| self.plan.currency.exact_text(*amount);
+        let plural = if events == 1 { "" } else { "s" };
+        let mut text = format!("{events} event{plural} at {}", rate.percent());
+        if !fixed.is_zero() {
+            text.push_str(&format!(" + {} each", money(fixed)));
+        }
+        for (word, bound) in [("least", min), ("most", max)] {
+            if let Some(bound) = bound {
+                text.push_str(&format!(", at {word} {}", money(bound)));
+            }
+        }
+        text
     }
 
     fn price_discounts(
@@ -109,7 +156,8 @@ impl Scope<'_> {
                 continue;
             }
             left = left.sub(off)?;
-            let description = format!("{}: {}", price.id, said(discount.id.as_str(), discount.off));
+            let said = said(discount.id.as_str(), discount.off, self.plan.currency);
+            let description = format!("{}: {said}", price.id);
             drafts.push(self.price_draft(Kind::Discount, index, price, description, off.neg()));
         }
         Ok(left)
@@ -124,47 +172,23 @@ impl Scope<'_> {
         drafts: &mut Vec<Draft>,
     ) -> Result<(), number::Error> {
         let Some(minimum) = terms.limits.minimum.filter(|minimum| *minimum > amount) else { return Ok(()) };
-        let description = format!("{}: up to the minimum of {minimum}", price.id);
+        let whole = self.plan.currency.exact_text(price.minimum.unwrap_or(minimum));
+        let description = format!("{}: up to the minimum of {}", price.id, part_of(self.share, whole));
         drafts.push(self.price_draft(Kind::Minimum, index, price, description, minimum.sub(amount)?));
         Ok(())
     }
 }
 
 /// A discount in words.
-pub(super) fn said(id: &str, off: Off) -> String {
+pub(super) fn said(id: &str, off: Off, currency: Currency) -> String {
     match off {
         Off::Percent(rate) => format!("{id}, {} off", rate.percent()),
-        Off::Amount(amount) => format!("{id}, {amount} off"),
+        Off::Amount(amount) => format!("{id}, {} off", currency.exact_text(amount)),
     }
 }
 
 const fn has_tiers(curve: &Curve) -> bool {
     !matches!(curve, Curve::PerUnit(_) | Curve::Package { .. } | Curve::Percentage { .. })
-}
-
-/// What a line says beside the price's name; nothing where quantity and price say it all.
-fn detail(terms: &Terms<'_>, part: &Part) -> Option<String> {
-    let tier = part.tier;
-    match (part.kind, terms.curve) {
-        (curve::Kind::Included, _) => Some("included".to_owned()),
-        (curve::Kind::Flat, _) => Some(format!("flat of tier {tier}")),
-        (curve::Kind::Packages, Curve::Package { size, amount }) => {
-            Some(format!("{} packages of up to {size} at {amount}", part.quantity))
-        }
-        (curve::Kind::Units, Curve::Dimensional { .. }) => Some(row(terms.curve, tier)),
-        (curve::Kind::Units | curve::Kind::Packages, curve) => has_tiers(curve).then(|| format!("tier {tier}")),
-        (curve::Kind::Whole, curve) => {
-            let used = format!("{} used", part.quantity);
-            Some(match curve {
-                _ if terms.limits.cap == Some(part.amount) && part.amount.is_positive() => format!("{used}, capped"),
-                Curve::Stairstep(_) => format!("{used}, step {tier}"),
-                Curve::Percentage { rate, fixed, .. } if fixed.is_zero() => format!("{used} at {}", rate.percent()),
-                Curve::Percentage { rate, fixed, .. } => format!("{used} at {} + {fixed} each", rate.percent()),
-                Curve::Dimensional { .. } => format!("{}, {used}", row(curve, tier)),
-                _ => used,
-            })
-        }
-    }
 }
 
 /// The row of a table in words: `model=large, region=eu`.

@@ -1,13 +1,14 @@
 //! Fees in advance: what is billed when a cycle starts, and what is put right when it ends elsewhere than was thought.
 
-use super::draft::{Draft, Stage, dates};
+use super::draft::{Draft, Stage, dates, part_of};
 use super::period::Scope;
 use super::usage::said;
 use super::{Cycle, Taxed, discount};
 use crate::bill::{Error, Kind};
+use crate::currency::Currency;
 use crate::id::{DiscountId, FeeId};
 use crate::number::{self, Amount};
-use crate::period::Period;
+use crate::period::{Period, Share};
 use crate::plan::{Discount, Fee, PlanRef, PlanVersion, When};
 use crate::subscription::Subscription;
 use crate::time::Instant;
@@ -41,6 +42,9 @@ impl Advance {
     }
 }
 
+/// How far two sums may lie apart, in 10⁻²⁴, of which each was rounded once.
+const ROUNDED_TWICE: i128 = 2;
+
 /// The fees in advance whose cycle starts with the scope's period and that have not been `billed` yet, with their lines.
 pub(crate) fn advances_at(scope: &Scope<'_>, billed: &[Advance]) -> Result<(Vec<Advance>, Vec<Draft>), Error> {
     let (mut advances, mut drafts) = (Vec::new(), Vec::new());
@@ -58,7 +62,7 @@ pub(crate) fn advances_at(scope: &Scope<'_>, billed: &[Advance]) -> Result<(Vec<
             continue;
         }
         let (amount, taxed) = (due(fee, cycle)?, scope.taxes.get(fee.tax.as_ref(), scope.plan));
-        let description = format!("{}, {}", fee.id, dates(cycle.part, &scope.term.grid.zone));
+        let description = fee_text(fee, cycle, scope);
         let id = &scope.subscription.id;
         drafts.push(Draft::new(Kind::Fee, Stage::Fee(index), id, &taxed, description, amount).once());
         let discounts = BTreeMap::new();
@@ -77,15 +81,34 @@ fn discounted(scope: &Scope<'_>, advances: &mut [Advance]) -> Result<Vec<Draft>,
     for ((index, discount), off) in scope.plan.discounts.iter().enumerate().zip(taken) {
         for (advance, off) in advances.iter_mut().zip(off).filter(|(_, off)| !off.is_zero()) {
             advance.discounts.insert(discount.id.clone(), off);
-            drafts.push(discount_draft(scope.subscription, index, discount, &advance.taxed, off));
+            drafts.push(discount_draft(
+                scope.subscription,
+                scope.plan.currency,
+                (index, discount),
+                &advance.taxed,
+                off,
+            ));
         }
     }
     Ok(drafts)
 }
 
-fn discount_draft(subscription: &Subscription, index: usize, discount: &Discount, taxed: &Taxed, off: Amount) -> Draft {
-    let description = said(discount.id.as_str(), discount.off);
+fn discount_draft(
+    subscription: &Subscription,
+    currency: Currency,
+    (index, discount): (usize, &Discount),
+    taxed: &Taxed,
+    off: Amount,
+) -> Draft {
+    let description = said(discount.id.as_str(), discount.off, currency);
     Draft::new(Kind::Discount, Stage::Discount(index), &subscription.id, taxed, description, off.neg())
+}
+
+/// A fee's name and dates; of a short cycle also what it is a part of.
+pub(super) fn fee_text(fee: &Fee, cycle: Cycle, scope: &Scope<'_>) -> String {
+    let (dates, share) = (dates(cycle.part, &scope.term.grid.zone), cycle.share());
+    let part = if share.is_full() { String::new() } else { part_of(share, scope.plan.currency.exact_text(fee.amount)) };
+    [fee.id.as_str(), &dates, &part].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(", ")
 }
 
 fn due(fee: &Fee, cycle: Cycle) -> Result<Amount, number::Error> {
@@ -116,7 +139,14 @@ pub(crate) fn correct(
     } else {
         (Kind::Fee, "", advance.period.end, cycle.part.end)
     };
-    let description = format!("{}, {word}{}", fee.id, dates(Period { start: from, end: until }, &term.grid.zone));
+    let stretch = Period { start: from, end: until };
+    let mut description = format!("{}, {word}{}", fee.id, dates(stretch, &term.grid.zone));
+    let share = Share::of(stretch, cycle.full);
+    let shown = fee.amount.scale_by(i128::from(share.elapsed), i128::from(share.full))?;
+    // Not where the full cycle is another than the one that was billed: then no share of it says the sum.
+    if shown.sub(difference.max(difference.neg()))?.raw().abs() <= ROUNDED_TWICE {
+        description.push_str(&format!(", {}", part_of(share, plan.currency.exact_text(fee.amount))));
+    }
     let draft = Draft::new(kind, Stage::Fee(index), &subscription.id, &advance.taxed, description, difference);
     drafts.push(draft.once());
     for (index, discount) in plan.discounts.iter().enumerate() {
@@ -124,7 +154,7 @@ pub(crate) fn correct(
         let kept = off.scale_by(amount.raw(), advance.amount.raw())?;
         let more = kept.sub(*off)?;
         *off = kept;
-        drafts.push(discount_draft(subscription, index, discount, &advance.taxed, more));
+        drafts.push(discount_draft(subscription, plan.currency, (index, discount), &advance.taxed, more));
     }
     (advance.amount, advance.period) = (amount, cycle.part);
     Ok(drafts)

@@ -1,6 +1,7 @@
 //! The main part of a period: all that stands on the bill that ends with it, but for the true-up of a commitment.
 
-use super::draft::{Draft, Stage, dates};
+use super::advance::fee_text;
+use super::draft::{Draft, Stage};
 use super::usage::said;
 use super::{Cycle, Sums, Taxed, Taxes, Usage, discount};
 use crate::bill::{Error, Kind};
@@ -81,7 +82,7 @@ impl Scope<'_> {
             let share = cycle.share();
             let amount = fee.amount.scale_by(i128::from(share.elapsed), i128::from(share.full))?;
             let taxed = self.taxes.get(fee.tax.as_ref(), self.plan);
-            let description = format!("{}, {}", fee.id, dates(cycle.part, &self.term.grid.zone));
+            let description = fee_text(fee, cycle, self);
             let stage = Stage::Fee(index);
             let draft = Draft::new(Kind::Fee, stage, &self.subscription.id, &taxed, description, amount);
             drafts.push(draft.once());
@@ -100,7 +101,7 @@ impl Scope<'_> {
         let mut drafts = Vec::new();
         for ((index, discount), off) in self.plan.discounts.iter().enumerate().zip(taken) {
             for (taxed, off) in sums.0.keys().zip(off).filter(|(_, off)| !off.is_zero()) {
-                drafts.push(self.off(index, taxed, said(discount.id.as_str(), discount.off), off));
+                drafts.push(self.off(index, taxed, said(discount.id.as_str(), discount.off, self.plan.currency), off));
             }
         }
         Ok(drafts)
