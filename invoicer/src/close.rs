@@ -41,7 +41,7 @@ use pricing::time::Instant;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
-use storage::charges::{self, Charges, ManifestCursor};
+use storage::charges::{self, Charges};
 use tokio::sync::Mutex;
 
 /// Turns closed periods into invoices. See the module's own words.
@@ -58,7 +58,7 @@ struct State {
     generation: u64,
     desks: Desks,
     chains: BTreeMap<Key, Chain>,
-    cursor: Numbered<ManifestCursor>,
+    cursor: Numbered<ledger::Cursor>,
     /// Customers to look at.
     dirty: BTreeSet<Account>,
     /// When to look at which customer by itself.

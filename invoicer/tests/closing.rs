@@ -4,7 +4,7 @@
 
 mod support;
 
-use storage::charges::{Charges as _, ManifestCursor};
+use storage::charges::Charges as _;
 use storage::output::{ChargeRow, ChargeRows, Counters, EventPlace, Output, Series};
 use storage::shard::{Offset, Shard};
 use support::{System, acme, at};
@@ -142,7 +142,7 @@ async fn a_charge_that_the_fold_did_not_put_out_stops_the_bill() {
 async fn tamper(system: &System) {
     let shard = system.invoicer.publisher().shards().of(&acme(), b"c-1");
     let boundary = system.world.charges.boundary(shard).await.unwrap().unwrap();
-    let manifests = system.world.charges.manifests(ManifestCursor(0), 10).await.unwrap();
+    let manifests = system.world.charges.manifests(&[(shard, None)], 10).await.unwrap();
     assert!(manifests.is_empty(), "the period is not closed yet");
     let plan = pricing::plan::PlanRef { id: "payg".parse().unwrap(), version: 1 };
     let series = Series {
@@ -177,6 +177,7 @@ async fn tamper(system: &System) {
         manifests: Vec::new(),
         outcomes: Vec::new(),
         counters: Counters { ..boundary.counters },
+        close_due: false,
     };
     // The record at that offset has to be there, so that the fold goes on behind it.
     let waive = storage::record::Control::Barrier { version: 1 };

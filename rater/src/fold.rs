@@ -50,6 +50,7 @@ use siphasher::sip::SipHasher24;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hasher;
 use std::sync::Arc;
+use storage::charges::Boundary;
 use storage::output::{Counters, EventPlace, Output};
 use storage::record::{Control, DecodeError, Record, VERSION_NEWEST};
 use storage::shard::{Offset, Shard, ShardCount};
@@ -241,7 +242,9 @@ impl Fold {
 
     /// What came out since it was last taken; none when nothing was folded since.
     pub fn take(&mut self) -> Option<Output> {
-        self.emit.take(self.next, self.log_time, self.counters)
+        let close_due = self.is_close_due();
+        let (next, log_time, counters) = (self.next, self.log_time, self.counters);
+        self.emit.take(Boundary { next, log_time, counters, close_due })
     }
 
     fn expect(&self, offset: Offset) -> Result<(), Halt> {

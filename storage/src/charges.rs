@@ -18,12 +18,9 @@ pub trait Charges: Send + Sync + 'static {
     /// How far a shard is stored; none before its first output.
     async fn boundary(&self, shard: Shard) -> Result<Option<Boundary>, Error>;
 
-    /// Manifests in the order they were stored, after `cursor` (0: from the first), at most `count_max`.
-    async fn manifests(
-        &self,
-        cursor: ManifestCursor,
-        count_max: usize,
-    ) -> Result<Vec<(ManifestCursor, Manifest)>, Error>;
+    /// The manifests of these shards, each after a position or from its first, at most `count_max`, in the order of their
+    /// positions. Only what is below a shard's boundary: none appears later that belongs before one that was read.
+    async fn manifests(&self, after: &[(Shard, Option<Position>)], count_max: usize) -> Result<Vec<Manifest>, Error>;
 
     /// The newest manifests of these periods, in any order; periods that have none are left out.
     async fn newest(&self, tenant: &TenantId, periods: &[PeriodKey]) -> Result<Vec<Manifest>, Error>;
@@ -52,11 +49,9 @@ pub struct Boundary {
     pub log_time: Instant,
     /// Counts there.
     pub counters: Counters,
+    /// See [`Output::close_due`].
+    pub close_due: bool,
 }
-
-/// A place in the order in which manifests were stored. It belongs to one store.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
-pub struct ManifestCursor(pub u64);
 
 /// A period by its identity.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]

@@ -1,6 +1,7 @@
 //! What the fold puts out: charges, manifests, outcomes, counters. A row is a function of the log, so writing it twice is
 //! harmless.
 
+use crate::charges::Boundary;
 use crate::shard::{Offset, Position, Shard};
 use pricing::group::Group;
 use pricing::id::{CustomerId, MeterId, PriceId, SubscriptionId, TenantId};
@@ -29,6 +30,15 @@ pub struct Output {
     pub outcomes: Vec<Outcome>,
     /// All counts of the shard since its first record.
     pub counters: Counters,
+    /// True while something is due at that log time that the latest Tick did not get to: another Tick goes on with it.
+    pub close_due: bool,
+}
+
+impl Output {
+    /// What is confirmed once this is stored.
+    pub fn boundary(&self) -> Boundary {
+        Boundary { next: self.to, log_time: self.log_time, counters: self.counters, close_due: self.close_due }
+    }
 }
 
 /// Charges in few allocations: what many rows share stands once in `series` and `sources`, ids share one buffer.

@@ -33,8 +33,8 @@ impl Closer {
             desks,
             chains,
             cursor: Numbered {
-                value: cursor.as_ref().map(|cursor| cursor.value.manifest).unwrap_or_default(),
-                revision: cursor.map(|cursor| cursor.revision),
+                revision: cursor.as_ref().map(|cursor| cursor.revision),
+                value: cursor.map(|cursor| cursor.value).unwrap_or_default(),
             },
             dirty: BTreeSet::new(),
             agenda: BTreeSet::new(),
@@ -94,16 +94,18 @@ impl Closer {
     /// The cursor and what is late are committed together.
     pub(super) async fn read_manifests(&self, state: &mut State) -> Result<(), Error> {
         loop {
-            let manifests = self.charges.manifests(state.cursor.value, MANIFESTS_MAX).await?;
-            let Some((cursor, _)) = manifests.last() else { return Ok(()) };
-            let cursor = *cursor;
+            let mut cursor = state.cursor.value.clone();
+            let manifests = self.manifests_after(&mut cursor).await?;
+            if manifests.is_empty() {
+                return Ok(());
+            }
             let mut changed = BTreeSet::new();
-            for (_, manifest) in &manifests {
+            for manifest in &manifests {
                 state.dirty.insert((manifest.tenant.clone(), manifest.customer.clone()));
                 changed.extend(state.note_late(manifest));
             }
             let mut draft = Draft::new("invoicer", "read", self.publisher.log_time());
-            draft.put(None, Cursor::ID, state.cursor.revision, &Cursor { manifest: cursor })?;
+            draft.put(None, Cursor::ID, state.cursor.revision, &cursor)?;
             for key in &changed {
                 let Some(chain) = state.chains.get(key) else { continue };
                 draft.put(Some(&key.tenant), &key.account_id(), chain.revision, &chain.stored)?;
@@ -118,6 +120,15 @@ impl Closer {
                 return Ok(());
             }
         }
+    }
+
+    /// The next manifests of all shards, [`MANIFESTS_MAX`] at most; moves the cursor behind them.
+    async fn manifests_after(&self, cursor: &mut Cursor) -> Result<Vec<Manifest>, Error> {
+        let shards = self.publisher.shards().all();
+        let after: Vec<_> = shards.map(|shard| (shard, cursor.manifests.get(&shard).copied())).collect();
+        let manifests = self.charges.manifests(&after, MANIFESTS_MAX).await?;
+        cursor.manifests.extend(manifests.iter().map(|manifest| (manifest.position.shard, manifest.position)));
+        Ok(manifests)
     }
 }
 

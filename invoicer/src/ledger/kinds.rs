@@ -10,9 +10,8 @@ use pricing::plan::PlanRef;
 use pricing::subscription::Subscription;
 use pricing::time::Instant;
 use std::collections::BTreeMap;
-use storage::charges::ManifestCursor;
 use storage::record::Control;
-use storage::shard::{Offset, ShardCount};
+use storage::shard::{Offset, Position, Shard, ShardCount};
 
 /// That a tenant is there, and which record version of its catalog the log has.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -58,8 +57,8 @@ pub struct LogIdentity {
 /// How far manifests were read.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Cursor {
-    /// The last manifest that was looked at.
-    pub manifest: ManifestCursor,
+    /// Of each shard the last manifest that was looked at.
+    pub manifests: BTreeMap<Shard, Position>,
 }
 
 /// A gapless series of numbers.

@@ -129,6 +129,7 @@ impl State {
             manifests,
             outcomes: Vec::new(),
             counters: self.counters,
+            close_due: false,
         }
     }
 

@@ -4,9 +4,8 @@ use pricing::number::{Amount, Quantity};
 use pricing::time::Instant;
 use std::collections::HashMap;
 use std::sync::Arc;
-use storage::output::{
-    ChargeRow, ChargeRows, Counters, EventPlace, Manifest, Outcome, OutcomeKind, Output, Series, row_hash,
-};
+use storage::charges::Boundary;
+use storage::output::{ChargeRow, ChargeRows, EventPlace, Manifest, Outcome, OutcomeKind, Output, Series, row_hash};
 use storage::shard::{Offset, Position, Shard};
 
 /// Collects what records put out.
@@ -71,7 +70,8 @@ impl Emit {
     }
 
     /// Hands out everything before `to`.
-    pub(super) fn take(&mut self, to: Offset, log_time: Instant, counters: Counters) -> Option<Output> {
+    pub(super) fn take(&mut self, at: Boundary) -> Option<Output> {
+        let Boundary { next: to, log_time, counters, close_due } = at;
         if to == self.from {
             return None;
         }
@@ -94,6 +94,7 @@ impl Emit {
             manifests: std::mem::take(&mut self.manifests),
             outcomes: std::mem::take(&mut self.outcomes),
             counters,
+            close_due,
         })
     }
 

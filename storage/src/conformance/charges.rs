@@ -1,6 +1,6 @@
 //! The suite for [`Charges`]: whatever was stored, every answer is that of the simple store in memory.
 
-use crate::charges::{Charges, Error, ExplainQuery, ManifestCursor, OutcomeQuery, PeriodKey, Resolution, UsageQuery};
+use crate::charges::{Charges, Error, ExplainQuery, OutcomeQuery, PeriodKey, Resolution, UsageQuery};
 use crate::output::{
     ChargeRow, ChargeRows, Counters, EventPlace, Manifest, Outcome, OutcomeKind, Output, Series, merge_rows,
 };
@@ -56,16 +56,27 @@ async fn agree(store: &dyn Charges, model: &dyn Charges) {
     for shard in [Shard(0), Shard(1), Shard(2)] {
         assert_eq!(store.boundary(shard).await.unwrap(), model.boundary(shard).await.unwrap());
     }
-    let (mut cursor, mut manifests) = (ManifestCursor::default(), Vec::new());
-    loop {
-        let page = store.manifests(cursor, 3).await.unwrap();
-        let Some(last) = page.last() else { break };
-        assert!(page.is_sorted_by_key(|entry| entry.0) && page[0].0 > cursor && page.len() <= 3);
-        cursor = last.0;
-        manifests.extend(page.into_iter().map(|(_, manifest)| manifest));
+    for shards in [&[Shard(1)][..], &[Shard(1), Shard(0), Shard(2)]] {
+        let mut after: Vec<_> = shards.iter().map(|shard| (*shard, None)).collect();
+        let expected = model.manifests(&after, 1000).await.unwrap();
+        let mut manifests = Vec::new();
+        loop {
+            let page = store.manifests(&after, 5).await.unwrap();
+            if page.is_empty() {
+                break;
+            }
+            assert!(page.len() <= 5);
+            for Manifest { position, .. } in &page {
+                after
+                    .iter_mut()
+                    .filter(|(shard, _)| *shard == position.shard)
+                    .for_each(|(_, at)| *at = Some(*position));
+            }
+            manifests.extend(page);
+        }
+        assert!(!expected.is_empty() && expected.is_sorted_by_key(|manifest| manifest.position));
+        assert_eq!(manifests, expected);
     }
-    let expected = model.manifests(ManifestCursor::default(), 1000).await.unwrap();
-    assert_eq!(manifests, expected.into_iter().map(|(_, manifest)| manifest).collect::<Vec<_>>());
     for tenant in ["acme", "other", "nobody"] {
         let tenant = TenantId::new(tenant).unwrap();
         let sums = store.sums(&tenant, &periods()).await.unwrap();
@@ -200,7 +211,8 @@ pub fn output(random: &mut StdRng, shard: Shard, from: u64) -> Output {
     }
     let counters = Counters { arrivals: from + 100, ..Counters::default() };
     let (to, log_time) = (Offset(from + RECORDS), hours(i64::try_from(from).unwrap()));
-    Output { shard, from: Offset(from), to, log_time, charges, manifests, outcomes, counters }
+    let close_due = random.random();
+    Output { shard, from: Offset(from), to, log_time, charges, manifests, outcomes, counters, close_due }
 }
 
 fn series(random: &mut StdRng, number: u32) -> Series {
@@ -286,5 +298,5 @@ fn joined(first: &Output, second: &Output) -> Output {
     }));
     both.manifests.extend(second.manifests.iter().cloned());
     both.outcomes.extend(second.outcomes.iter().cloned());
-    Output { to: second.to, log_time: second.log_time, counters: second.counters, ..both }
+    Output { to: second.to, log_time: second.log_time, counters: second.counters, close_due: second.close_due, ..both }
 }

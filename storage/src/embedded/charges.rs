@@ -9,11 +9,9 @@ mod read;
 mod tests;
 
 use super::sqlite::{Database, Failure};
-use crate::charges::{
-    Boundary, Charge, Error, ExplainQuery, ManifestCursor, OutcomeQuery, PeriodKey, Usage, UsageQuery,
-};
+use crate::charges::{Boundary, Charge, Error, ExplainQuery, OutcomeQuery, PeriodKey, Usage, UsageQuery};
 use crate::output::{Manifest, Outcome, Output, Series, Sum};
-use crate::shard::Shard;
+use crate::shard::{Position, Shard};
 use async_trait::async_trait;
 use pricing::id::TenantId;
 use rusqlite::Connection;
@@ -73,12 +71,10 @@ impl crate::charges::Charges for Charges {
         self.read(move |connection| insert::boundary(connection, shard)).await
     }
 
-    async fn manifests(
-        &self,
-        cursor: ManifestCursor,
-        count_max: usize,
-    ) -> Result<Vec<(ManifestCursor, Manifest)>, Error> {
-        self.read(move |connection| read::manifests(connection, cursor, count_max)).await
+    async fn manifests(&self, after: &[(Shard, Option<Position>)], count_max: usize) -> Result<Vec<Manifest>, Error> {
+        let mut after = after.to_vec();
+        after.sort_unstable();
+        self.read(move |connection| read::manifests(connection, &after, count_max)).await
     }
 
     async fn newest(&self, tenant: &TenantId, periods: &[PeriodKey]) -> Result<Vec<Manifest>, Error> {

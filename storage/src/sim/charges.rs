@@ -2,9 +2,7 @@
 
 use super::faults::Faults;
 use super::lock;
-use crate::charges::{
-    Boundary, Charge, Error, ExplainQuery, ManifestCursor, OutcomeQuery, PeriodKey, Resolution, Usage, UsageQuery,
-};
+use crate::charges::{Boundary, Charge, Error, ExplainQuery, OutcomeQuery, PeriodKey, Resolution, Usage, UsageQuery};
 use crate::output::{ChargeRow, Manifest, Outcome, Output, Series, Sum, row_hash};
 use crate::shard::{Offset, Position, Shard};
 use async_trait::async_trait;
@@ -26,7 +24,7 @@ pub struct Charges {
 struct State {
     boundaries: BTreeMap<Shard, Boundary>,
     rows: BTreeMap<(TenantId, PeriodKey), Vec<Row>>,
-    manifests: Vec<Manifest>,
+    manifests: BTreeMap<Position, Manifest>,
     outcomes: BTreeMap<Position, Outcome>,
 }
 
@@ -91,15 +89,14 @@ impl crate::charges::Charges for Charges {
         Ok(lock(&self.state).boundaries.get(&shard).copied())
     }
 
-    async fn manifests(
-        &self,
-        cursor: ManifestCursor,
-        count_max: usize,
-    ) -> Result<Vec<(ManifestCursor, Manifest)>, Error> {
+    async fn manifests(&self, after: &[(Shard, Option<Position>)], count_max: usize) -> Result<Vec<Manifest>, Error> {
         self.readable().await?;
         let state = lock(&self.state);
-        let numbered = (1..).map(ManifestCursor).zip(state.manifests.iter().cloned());
-        Ok(numbered.filter(|(number, _)| *number > cursor).take(count_max).collect())
+        let wanted = |position: &Position| {
+            after.iter().any(|(shard, after)| position.shard == *shard && after.is_none_or(|after| *position > after))
+        };
+        let found = state.manifests.values().filter(|manifest| wanted(&manifest.position));
+        Ok(found.take(count_max).cloned().collect())
     }
 
     async fn newest(&self, tenant: &TenantId, periods: &[PeriodKey]) -> Result<Vec<Manifest>, Error> {
@@ -107,7 +104,7 @@ impl crate::charges::Charges for Charges {
         let state = lock(&self.state);
         let of_period = |key: &PeriodKey| {
             let fits = |manifest: &&Manifest| manifest.tenant == *tenant && period_of(manifest) == *key;
-            state.manifests.iter().filter(fits).max_by_key(|manifest| manifest.revision).cloned()
+            state.manifests.values().filter(fits).max_by_key(|manifest| manifest.revision).cloned()
         };
         Ok(periods.iter().filter_map(of_period).collect())
     }
@@ -180,12 +177,13 @@ impl State {
             self.store_row(output, at, row);
         }
         let new = |position: &Position| position.offset >= next;
-        self.manifests.extend(output.manifests.iter().filter(|manifest| new(&manifest.position)).cloned());
+        for manifest in output.manifests.iter().filter(|manifest| new(&manifest.position)) {
+            self.manifests.insert(manifest.position, manifest.clone());
+        }
         for outcome in output.outcomes.iter().filter(|outcome| new(&outcome.position)) {
             self.outcomes.insert(outcome.position, outcome.clone());
         }
-        let boundary = Boundary { next: output.to, log_time: output.log_time, counters: output.counters };
-        self.boundaries.insert(output.shard, boundary);
+        self.boundaries.insert(output.shard, output.boundary());
     }
 
     fn store_row(&mut self, output: &Output, at: usize, row: &ChargeRow) {

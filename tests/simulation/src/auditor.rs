@@ -15,9 +15,7 @@ use crate::world::TENANT;
 use bytes::Bytes;
 use pricing::id::TenantId;
 use std::collections::{BTreeMap, BTreeSet};
-use storage::charges::{
-    Boundary, Charge, Charges as _, ExplainQuery, ManifestCursor, OutcomeQuery, PeriodKey, Resolution, UsageQuery,
-};
+use storage::charges::{Boundary, Charge, Charges as _, ExplainQuery, OutcomeQuery, PeriodKey, Resolution, UsageQuery};
 use storage::log::Log as _;
 use storage::output::{Manifest, Outcome};
 use storage::shard::{Offset, Position, Shard};
@@ -164,9 +162,9 @@ impl Books {
             let charges = world.charges.explain(&query).await.map_err(|error| unreadable(&error))?;
             self.charges.insert(period, charges);
         }
-        let manifests = world.charges.manifests(ManifestCursor::default(), usize::MAX).await;
-        self.manifests =
-            manifests.map_err(|error| unreadable(&error))?.into_iter().map(|(_, manifest)| manifest).collect();
+        let shards: Vec<_> = self.log.keys().map(|shard| (Shard(*shard), None)).collect();
+        let manifests = world.charges.manifests(&shards, usize::MAX).await;
+        self.manifests = manifests.map_err(|error| unreadable(&error))?;
         let all = OutcomeQuery {
             tenant: tenant.clone(),
             customer: None,

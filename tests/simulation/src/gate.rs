@@ -9,10 +9,10 @@ use std::future::Future;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use storage::charges::{Boundary, Charge, ExplainQuery, ManifestCursor, OutcomeQuery, PeriodKey, Usage, UsageQuery};
+use storage::charges::{Boundary, Charge, ExplainQuery, OutcomeQuery, PeriodKey, Usage, UsageQuery};
 use storage::log::Entry;
 use storage::output::{Manifest, Outcome, Output, Sum};
-use storage::shard::{Offset, Shard, ShardCount};
+use storage::shard::{Offset, Position, Shard, ShardCount};
 use storage::sim::World;
 use storage::snapshots::{CheckedChunks, Chunks};
 use storage::{books, charges, log, snapshots};
@@ -112,10 +112,10 @@ impl charges::Charges for Gate {
 
     async fn manifests(
         &self,
-        cursor: ManifestCursor,
+        after: &[(Shard, Option<Position>)],
         count_max: usize,
-    ) -> Result<Vec<(ManifestCursor, Manifest)>, charges::Error> {
-        self.pass(self.world.charges.manifests(cursor, count_max)).await
+    ) -> Result<Vec<Manifest>, charges::Error> {
+        self.pass(self.world.charges.manifests(after, count_max)).await
     }
 
     async fn newest(&self, tenant: &TenantId, periods: &[PeriodKey]) -> Result<Vec<Manifest>, charges::Error> {

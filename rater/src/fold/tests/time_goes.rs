@@ -158,9 +158,11 @@ fn a_tick_closes_ten_thousand_periods_and_leaves_the_rest() {
     let hourly = sample::subscription("s", "c", "2024-01-01T00:00:00Z", &[terms]);
     run.fold(&encode_control(&Control::Customer(sample::customer("c", 1, &[hourly]))));
     // 366 days of 24 hours and more: 10,000 hours end on 20 February 2025 at 16:00.
-    assert_eq!(run.tick("2025-03-01T00:00:00Z").manifests.len(), 10_000);
+    let some = run.tick("2025-03-01T00:00:00Z");
+    assert_eq!((some.manifests.len(), some.close_due), (10_000, true));
     assert!(run.fold.is_close_due());
     assert!(run.tick("2025-03-01T00:00:00Z").manifests.is_empty(), "an equal Tick is none");
-    assert_eq!(run.tick("2025-03-01T00:00:01Z").manifests.len(), 199);
+    let rest = run.tick("2025-03-01T00:00:01Z");
+    assert_eq!((rest.manifests.len(), rest.close_due), (199, false));
     assert!(!run.fold.is_close_due());
 }

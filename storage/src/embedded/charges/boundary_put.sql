@@ -1,2 +1,4 @@
-INSERT INTO boundaries (shard, next, log_time, counters) VALUES (:shard, :next, :log_time, :counters)
-ON CONFLICT (shard) DO UPDATE SET next = excluded.next, log_time = excluded.log_time, counters = excluded.counters
+INSERT INTO boundaries (shard, next, log_time, counters, close_due)
+VALUES (:shard, :next, :log_time, :counters, :close_due)
+ON CONFLICT (shard) DO UPDATE SET
+    next = excluded.next, log_time = excluded.log_time, counters = excluded.counters, close_due = excluded.close_due

@@ -39,19 +39,21 @@ pub(super) fn outputs(
 
 /// How far a shard is stored.
 pub(super) fn boundary(connection: &Connection, shard: Shard) -> Result<Option<Boundary>, Failed> {
-    let mut statement = connection.prepare_cached("SELECT next, log_time, counters FROM boundaries WHERE shard = ?")?;
-    let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
-    let found: Option<(i64, i64, String)> = statement.query_row([shard.0], row).optional()?;
-    let Some((next, log_time, counters)) = found else { return Ok(None) };
+    let sql = "SELECT next, log_time, counters, close_due FROM boundaries WHERE shard = ?";
+    let mut statement = connection.prepare_cached(sql)?;
+    let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
+    let found: Option<(i64, i64, String, bool)> = statement.query_row([shard.0], row).optional()?;
+    let Some((next, log_time, counters, close_due)) = found else { return Ok(None) };
     let counters = serde_json::from_str(&counters).map_err(|error| damaged(&error))?;
-    Ok(Some(Boundary { next: Offset(next.cast_unsigned()), log_time: Instant::from_nanos(log_time), counters }))
+    let (next, log_time) = (Offset(next.cast_unsigned()), Instant::from_nanos(log_time));
+    Ok(Some(Boundary { next, log_time, counters, close_due }))
 }
 
 fn put_boundary(connection: &Connection, output: &Output) -> Result<(), Failed> {
     let counters = serde_json::to_string(&output.counters).map_err(|error| damaged(&error))?;
     connection.prepare_cached(include_str!("boundary_put.sql"))?.execute(named_params! {
         ":shard": output.shard.0, ":next": output.to.0.cast_signed(), ":log_time": output.log_time.nanos(),
-        ":counters": counters,
+        ":counters": counters, ":close_due": output.close_due,
     })?;
     Ok(())
 }
@@ -132,6 +134,9 @@ fn series_number(
 fn add_manifest(connection: &Connection, manifest: &Manifest) -> Result<(), Failed> {
     let body = serde_json::to_string(manifest).map_err(|error| damaged(&error))?;
     connection.prepare_cached(include_str!("manifest_add.sql"))?.execute((
+        manifest.position.shard.0,
+        manifest.position.offset.0.cast_signed(),
+        manifest.position.index,
         manifest.tenant.as_str(),
         manifest.customer.as_str(),
         manifest.subscription.as_str(),

@@ -1,1 +1,1 @@
-INSERT INTO manifests (tenant, customer, subscription, start, revision, body) VALUES (?, ?, ?, ?, ?, ?)
+INSERT INTO manifests (shard, record, place, tenant, customer, subscription, start, revision, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)

@@ -2,9 +2,9 @@
 
 use super::chunk::{Row, Rows};
 use super::{Failed, damaged};
-use crate::charges::{Charge, ExplainQuery, ManifestCursor, OutcomeQuery, PeriodKey, Resolution, Usage, UsageQuery};
+use crate::charges::{Charge, ExplainQuery, OutcomeQuery, PeriodKey, Resolution, Usage, UsageQuery};
 use crate::output::{Manifest, Outcome, Sum, row_hash};
-use crate::shard::Position;
+use crate::shard::{Position, Shard};
 use pricing::group::Group;
 use pricing::id::{MeterId, PriceId, TenantId};
 use pricing::number::{Amount, Quantity};
@@ -31,17 +31,21 @@ fn limit(count_max: usize) -> i64 {
 /// See [`crate::charges::Charges::manifests`].
 pub(super) fn manifests(
     connection: &Connection,
-    cursor: ManifestCursor,
+    after: &[(Shard, Option<Position>)],
     count_max: usize,
-) -> Result<Vec<(ManifestCursor, Manifest)>, Failed> {
-    let sql = "SELECT cursor, body FROM manifests WHERE cursor > ? ORDER BY cursor LIMIT ?";
-    let mut statement = connection.prepare_cached(sql)?;
-    let after = i64::try_from(cursor.0).unwrap_or(i64::MAX);
-    let mut rows = statement.query((after, limit(count_max)))?;
+) -> Result<Vec<Manifest>, Failed> {
+    let mut statement = connection.prepare_cached(include_str!("manifests.sql"))?;
     let mut found = Vec::new();
-    while let Some(row) = rows.next()? {
-        let (number, body): (i64, String) = (row.get(0)?, row.get(1)?);
-        found.push((ManifestCursor(number.cast_unsigned()), json(&body)?));
+    for (shard, after) in after {
+        let (record, place) =
+            after.map_or((-1, 0), |after| (i64::try_from(after.offset.0).unwrap_or(i64::MAX), after.index));
+        let left = limit(count_max.saturating_sub(found.len()));
+        let mut rows = statement.query(named_params! {
+            ":shard": shard.0, ":record": record, ":place": place, ":count_max": left,
+        })?;
+        while let Some(row) = rows.next()? {
+            found.push(json(&row.get::<_, String>(0)?)?);
+        }
     }
     Ok(found)
 }

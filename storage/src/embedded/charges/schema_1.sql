@@ -26,14 +26,17 @@ CREATE TABLE chunks (
 CREATE INDEX chunks_of_series ON chunks (series);
 
 CREATE TABLE manifests (
-    cursor       INTEGER PRIMARY KEY,
+    shard        INTEGER NOT NULL,
+    record       INTEGER NOT NULL,
+    place        INTEGER NOT NULL,
     tenant       TEXT NOT NULL,
     customer     TEXT NOT NULL,
     subscription TEXT NOT NULL,
     start        INTEGER NOT NULL,
     revision     INTEGER NOT NULL,
-    body         TEXT NOT NULL
-) STRICT;
+    body         TEXT NOT NULL,
+    PRIMARY KEY (shard, record, place)
+) STRICT, WITHOUT ROWID;
 CREATE INDEX manifests_of_period ON manifests (tenant, customer, subscription, start, revision);
 
 CREATE TABLE outcomes (
@@ -48,8 +51,9 @@ CREATE TABLE outcomes (
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE boundaries (
-    shard    INTEGER PRIMARY KEY,
-    next     INTEGER NOT NULL,
-    log_time INTEGER NOT NULL,
-    counters TEXT NOT NULL
+    shard     INTEGER PRIMARY KEY,
+    next      INTEGER NOT NULL,
+    log_time  INTEGER NOT NULL,
+    counters  TEXT NOT NULL,
+    close_due INTEGER NOT NULL
 ) STRICT;
