@@ -13,6 +13,7 @@ pub mod charges;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 pub mod embedded;
+pub mod kafka;
 pub mod keyring;
 pub mod log;
 pub mod output;
