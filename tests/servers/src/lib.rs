@@ -6,8 +6,10 @@
 #![allow(clippy::expect_used, reason = "what fails here fails its test, with a message")]
 
 // What they share, then each server.
+mod kafka;
 mod postgres;
 mod process;
 
+pub use kafka::Kafka;
 pub use postgres::Postgres;
 pub use process::{Process, free_ports, tools};
