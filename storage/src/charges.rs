@@ -176,6 +176,12 @@ pub enum Error {
         /// What does not fit.
         reason: String,
     },
+    /// The answer is a number beyond what its type holds; what is stored is fine.
+    #[error("charges cannot be added up: {reason}; ask for less at once")]
+    Overflow {
+        /// Which number.
+        reason: String,
+    },
     /// An output does not follow the one before.
     #[error("shard {shard} is stored up to {next}, but the output begins at {from}")]
     Gap {

@@ -22,3 +22,4 @@ pub mod record;
 pub mod shard;
 pub mod sim;
 pub mod snapshots;
+mod wide;

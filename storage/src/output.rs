@@ -3,6 +3,7 @@
 
 use crate::charges::Boundary;
 use crate::shard::{Offset, Position, Shard};
+use crate::wide::Wide;
 use pricing::group::Group;
 use pricing::id::{CustomerId, MeterId, PriceId, SubscriptionId, TenantId};
 use pricing::number::{Amount, Quantity};
@@ -253,18 +254,25 @@ pub fn row_hash(row: &ChargeRow, id: &str) -> u64 {
 /// # Errors
 /// Overflow of a sum.
 pub fn merge_rows(sums: Vec<Sum>, has_rows: impl Fn(&PriceId) -> bool) -> Result<Vec<Sum>, pricing::number::Error> {
-    let mut merged: Vec<Sum> = Vec::with_capacity(sums.len());
+    let mut merged: Vec<(Sum, Wide)> = Vec::with_capacity(sums.len());
     for sum in sums {
-        if has_rows(&sum.price) {
-            merged.push(sum);
-            continue;
-        }
-        match merged.last_mut().filter(|last| last.price == sum.price && last.group == sum.group) {
-            Some(last) => last.absorb(&sum)?,
-            None => merged.push(Sum { row: 0, ..sum }),
+        let has_rows = has_rows(&sum.price);
+        let last =
+            merged.last_mut().filter(|(last, _)| !has_rows && last.price == sum.price && last.group == sum.group);
+        match last {
+            Some((_, wide)) => wide.absorb(&Wide::of(&sum)),
+            None => {
+                let wide = Wide::of(&sum);
+                merged.push((if has_rows { sum } else { Sum { row: 0, ..sum } }, wide));
+            }
         }
     }
-    Ok(merged)
+    // What is added up may be larger than what it comes to.
+    let narrowed = merged.into_iter().map(|(sum, wide)| {
+        let (quantity, amount) = wide.narrow()?;
+        Ok(Sum { count: wide.count, quantity, amount, hash: wide.hash, ..sum })
+    });
+    narrowed.collect()
 }
 
 impl Sum {

@@ -153,6 +153,26 @@ async fn a_damaged_record_halts_its_shard_until_it_is_skipped() {
 }
 
 #[tokio::test]
+async fn a_shard_whose_rows_are_refused_for_good_halts_alone() {
+    let world = opened(3, 0).await;
+    world.charges.damage(Shard(1));
+    let driver = start(&world, options());
+    let status = driver.status();
+    for round in 0..3 {
+        for shard in [Shard(0), Shard(1), Shard(2)] {
+            append(&world, shard, [batch(round)]).await;
+        }
+        stored(&driver, 0, end(&world, Shard(0)).await).await;
+        stored(&driver, 2, end(&world, Shard(2)).await).await;
+    }
+    status.until(|shards| shards.get(1).is_some_and(|shard| shard.halted.is_some())).await;
+    let shards: Vec<ShardStatus> = status.shards();
+    assert_eq!((&shards[0].halted, &shards[2].halted), (&None, &None));
+    assert!(shards[1].halted.as_ref().expect("halted").contains("damaged"), "{:?}", shards[1]);
+    driver.stop().await;
+}
+
+#[tokio::test]
 async fn unsent_rows_have_a_limit() {
     let world = opened(1, 0).await;
     world.faults.set(Chances { refused: 1_000, ..Chances::default() });

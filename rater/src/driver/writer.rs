@@ -107,13 +107,14 @@ impl Task {
                     batch.retain(|parcel| parcel.output.shard != shard);
                     continue;
                 }
+                Err(Error::Damaged { .. } | Error::Overflow { .. }) => {
+                    // Whose rows they are is known once each shard's are tried apart: no shard stands for another's.
+                    batch = self.insert_apart(batch).await;
+                    continue;
+                }
                 Err(error) if !is_told => {
                     is_told = true;
-                    if matches!(error, Error::Damaged { .. }) {
-                        tracing::error!(%error, "rows are not stored; the rater keeps them and tries again");
-                    } else {
-                        tracing::warn!(%error, "rows are not stored; the rater keeps them and tries again");
-                    }
+                    tracing::warn!(%error, "rows are not stored; the rater keeps them and tries again");
                 }
                 Err(_) => {}
             }
@@ -122,6 +123,24 @@ impl Task {
                 return;
             }
         }
+    }
+
+    /// Inserts each shard's parcels apart and halts the shards whose rows are refused for good; gives what is to be tried
+    /// again.
+    async fn insert_apart(&self, mut batch: Vec<Parcel>) -> Vec<Parcel> {
+        let mut again = Vec::new();
+        while let Some(shard) = batch.first().map(|parcel| parcel.output.shard) {
+            let (of_shard, others): (Vec<Parcel>, _) =
+                batch.into_iter().partition(|parcel| parcel.output.shard == shard);
+            batch = others;
+            let outputs = of_shard.iter().map(|parcel| parcel.output.clone()).collect();
+            match self.shared.charges.insert(outputs).await {
+                Ok(()) => self.confirm(&of_shard),
+                Err(Error::Unavailable { .. }) => again.extend(of_shard),
+                Err(error) => self.refuse(shard, &error.to_string()),
+            }
+        }
+        again
     }
 
     fn confirm(&self, batch: &[Parcel]) {

@@ -49,6 +49,7 @@ pub async fn suite(open: impl AsyncFn() -> Arc<dyn Charges>) {
     model.insert(vec![next]).await.unwrap();
     agree(&*store, &model).await;
     sums_merge(&*store).await;
+    extremes(&*store, &model).await;
 }
 
 /// Every question that can be asked gets one answer from both.
@@ -176,6 +177,49 @@ async fn sums_merge(store: &dyn Charges) {
         assert!(merged.iter().all(|sum| (sum.price.as_str() == "p0") == (sum.row > 0)));
         assert!(merged.is_sorted_by(|a, b| (&a.price, &a.group, a.row) < (&b.price, &b.group, b.row)));
     }
+}
+
+/// Rows as large as they can be are stored like any other; what they come to is an error only where nothing holds it, and
+/// only of the question that asks for it.
+async fn extremes(store: &dyn Charges, model: &dyn Charges) {
+    let (most, least) = (Quantity::MAX, Quantity::MAX.neg());
+    let (rich, poor) = (Amount::MAX, Amount::MAX.neg());
+    let balanced = [(most, rich), (most, rich), (most, poor), (least, poor), (least, Amount::ZERO), (least, rich)];
+    let beyond = [(most, Amount::ZERO), (most, Amount::ZERO)];
+    let mut charges = ChargeRows { sources: vec!["api".into()], ..ChargeRows::default() };
+    let tenant = TenantId::new("extreme").unwrap();
+    for (number, rows) in [&balanced[..], &beyond[..]].into_iter().enumerate() {
+        let number = u32::try_from(number).unwrap();
+        let of_series = series(&mut StdRng::seed_from_u64(1), 0);
+        let customer = CustomerId::new(&format!("c{number}")).unwrap();
+        charges.series.push(Series { tenant: tenant.clone(), customer, start: hours(0), ..of_series });
+        for (quantity, amount) in rows {
+            let index = u32::try_from(charges.rows.len()).unwrap();
+            let mut row = row(&mut StdRng::seed_from_u64(2), 0, index, &mut charges.ids);
+            (row.series, row.quantity, row.amount, row.source) = (number, *quantity, *amount, 0);
+            row.tier = 1;
+            charges.rows.push(row);
+        }
+    }
+    let (from, to, counters) = (Offset(0), Offset(1), Counters::default());
+    let (manifests, outcomes) = (Vec::new(), Vec::new());
+    let (shard, log_time, close_due) = (Shard(3), hours(1), false);
+    let output = Output { shard, from, to, log_time, charges, manifests, outcomes, counters, close_due };
+    model.insert(vec![output.clone()]).await.unwrap();
+    store.insert(vec![output]).await.unwrap();
+    assert_eq!(store.boundary(Shard(3)).await.unwrap().unwrap().next, Offset(1));
+    let [fits, overflows, ..] = &periods()[..].iter().step_by(2).cloned().collect::<Vec<_>>()[..] else { panic!() };
+    let sums = store.sums(&tenant, std::slice::from_ref(fits)).await.unwrap();
+    assert_eq!(sums, model.sums(&tenant, std::slice::from_ref(fits)).await.unwrap());
+    assert_eq!((sums[0][0].count, sums[0][0].quantity, sums[0][0].amount), (6, Quantity::ZERO, rich));
+    let refused = store.sums(&tenant, std::slice::from_ref(overflows)).await;
+    assert!(matches!(refused, Err(Error::Overflow { .. })), "{refused:?}");
+    let (customer, by) = (Some(fits.customer.clone()), Resolution::Hour);
+    let mut query = UsageQuery { tenant, customer, meter: None, from: None, until: None, by };
+    assert_eq!(store.usage(&query).await.unwrap(), model.usage(&query).await.unwrap());
+    query.customer = Some(overflows.customer.clone());
+    let refused = store.usage(&query).await;
+    assert!(matches!(refused, Err(Error::Overflow { .. })), "{refused:?}");
 }
 
 fn hours(count: i64) -> Instant {

@@ -3,14 +3,15 @@
 use super::faults::Faults;
 use super::lock;
 use crate::charges::{Boundary, Charge, Error, ExplainQuery, OutcomeQuery, PeriodKey, Resolution, Usage, UsageQuery};
-use crate::output::{ChargeRow, Manifest, Outcome, Output, Series, Sum, row_hash};
+use crate::output::{ChargeRow, Manifest, Outcome, Output, Series, Sum};
 use crate::shard::{Offset, Position, Shard};
+use crate::wide::Wide;
 use async_trait::async_trait;
 use pricing::group::Group;
 use pricing::id::{PriceId, TenantId};
 use pricing::number::{self, Amount, Quantity};
 use pricing::time::Instant;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 /// The charges.
@@ -26,6 +27,7 @@ struct State {
     rows: BTreeMap<(TenantId, PeriodKey), Vec<Row>>,
     manifests: BTreeMap<Position, Manifest>,
     outcomes: BTreeMap<Position, Outcome>,
+    damaged: BTreeSet<Shard>,
 }
 
 #[derive(Clone, Debug)]
@@ -45,6 +47,11 @@ impl Charges {
         Self { state: Mutex::default(), faults }
     }
 
+    /// What is stored of a shard is damaged: nothing of it is taken any more.
+    pub fn damage(&self, shard: Shard) {
+        lock(&self.state).damaged.insert(shard);
+    }
+
     async fn readable(&self) -> Result<(), Error> {
         let fate = self.faults.read();
         fate.wait().await;
@@ -58,7 +65,7 @@ fn unavailable(reason: &str) -> Error {
 
 #[allow(clippy::needless_pass_by_value)] // fits map_err
 fn overflow(error: number::Error) -> Error {
-    Error::Damaged { reason: format!("the sum of rows cannot be: {error}") }
+    Error::Overflow { reason: error.to_string() }
 }
 
 #[async_trait]
@@ -72,6 +79,9 @@ impl crate::charges::Charges for Charges {
         let mut state = lock(&self.state);
         let done = fate.part_of(outputs.len()).unwrap_or(outputs.len());
         state.follows(&outputs)?;
+        if let Some(output) = outputs.iter().find(|output| state.damaged.contains(&output.shard)) {
+            return Err(Error::Damaged { reason: format!("shard {}, as the simulation was told", output.shard) });
+        }
         for output in outputs.iter().take(done) {
             state.store(output);
         }
@@ -233,27 +243,20 @@ fn charge(row: &Row) -> Charge {
 }
 
 fn sums(rows: &[Row]) -> Result<Vec<Sum>, number::Error> {
-    let mut sums: BTreeMap<(PriceId, Group, u32), Sum> = BTreeMap::new();
+    let mut sums: BTreeMap<(PriceId, Group, u32), Wide> = BTreeMap::new();
     for row in rows {
-        let one = Sum {
-            price: row.series.price.clone(),
-            group: row.series.group.clone(),
-            row: row.row.tier,
-            count: 1,
-            quantity: row.row.quantity,
-            amount: row.row.amount,
-            hash: row_hash(&row.row, &row.id),
-        };
-        match sums.entry((one.price.clone(), one.group.clone(), one.row)) {
-            std::collections::btree_map::Entry::Occupied(mut sum) => sum.get_mut().absorb(&one)?,
-            std::collections::btree_map::Entry::Vacant(free) => drop(free.insert(one)),
-        }
+        let key = (row.series.price.clone(), row.series.group.clone(), row.row.tier);
+        sums.entry(key).or_default().add_row(&row.row, &row.id);
     }
-    Ok(sums.into_values().collect())
+    let narrowed = sums.into_iter().map(|((price, group, row), wide)| {
+        let (quantity, amount) = wide.narrow()?;
+        Ok(Sum { price, group, row, count: wide.count, quantity, amount, hash: wide.hash })
+    });
+    narrowed.collect()
 }
 
 fn usage<'a>(rows: impl Iterator<Item = &'a Row>, query: &UsageQuery) -> Result<Vec<Usage>, number::Error> {
-    let mut found: BTreeMap<(Series, Option<Instant>), Usage> = BTreeMap::new();
+    let mut found: BTreeMap<(Series, Option<Instant>), (Usage, Wide)> = BTreeMap::new();
     for Row { series, row, .. } in rows {
         let fits = series.tenant == query.tenant
             && query.customer.as_ref().is_none_or(|customer| *customer == series.customer)
@@ -264,7 +267,7 @@ fn usage<'a>(rows: impl Iterator<Item = &'a Row>, query: &UsageQuery) -> Result<
             continue;
         }
         let bucket = bucket(query.by, row.time);
-        let usage = found.entry((Series::clone(series), bucket)).or_insert_with(|| Usage {
+        let empty = || Usage {
             customer: series.customer.clone(),
             subscription: series.subscription.clone(),
             period: series.start,
@@ -275,12 +278,15 @@ fn usage<'a>(rows: impl Iterator<Item = &'a Row>, query: &UsageQuery) -> Result<
             count: 0,
             quantity: Quantity::ZERO,
             amount: Amount::ZERO,
-        });
-        usage.count += 1;
-        usage.quantity = usage.quantity.add(row.quantity)?;
-        usage.amount = usage.amount.add(row.amount)?;
+        };
+        let place = found.entry((Series::clone(series), bucket));
+        place.or_insert_with(|| (empty(), Wide::default())).1.add(1, row.quantity, row.amount);
     }
-    Ok(found.into_values().collect())
+    let narrowed = found.into_values().map(|(usage, wide)| {
+        let (quantity, amount) = wide.narrow()?;
+        Ok(Usage { count: wide.count, quantity, amount, ..usage })
+    });
+    narrowed.collect()
 }
 
 fn bucket(by: Resolution, time: Instant) -> Option<Instant> {

@@ -90,12 +90,11 @@ fn signed(reader: &mut Reader<'_>) -> Result<i128, DecodeError> {
 // === impl Builder ===
 
 impl Builder {
-    /// Adds a row with its id.
-    ///
-    /// # Errors
-    /// Overflow of a total.
-    pub(super) fn push(&mut self, row: &ChargeRow, id: &str) -> Result<(), number::Error> {
-        self.totals.add(row)?;
+    /// Adds a row with its id; false, and nothing is added, where a total would overflow. An empty chunk takes any row.
+    #[must_use]
+    pub(super) fn push(&mut self, row: &ChargeRow, id: &str) -> bool {
+        let Ok(totals) = self.totals.with(row) else { return false };
+        self.totals = totals;
         let known = self.sources.iter().rposition(|source| *source == row.source);
         let source = known.unwrap_or_else(|| {
             self.sources.push(row.source);
@@ -113,7 +112,7 @@ impl Builder {
         put_length(out, source);
         put_text(out, id);
         self.before = (row.offset.0, row.time.nanos());
-        Ok(())
+        true
     }
 
     /// Packs what was added into `out`, and is empty again but for `out` and `totals`.
@@ -139,15 +138,16 @@ impl Builder {
 // === impl Totals ===
 
 impl Totals {
-    fn add(&mut self, row: &ChargeRow) -> Result<(), number::Error> {
+    fn with(&self, row: &ChargeRow) -> Result<Self, number::Error> {
         let time = row.time.nanos();
-        let first = self.count == 0;
-        self.quantity = self.quantity.add(row.quantity)?;
-        self.amount = self.amount.add(row.amount)?;
-        self.time_min = if first { time } else { self.time_min.min(time) };
-        self.time_max = if first { time } else { self.time_max.max(time) };
-        self.count += 1;
-        Ok(())
+        let is_first = self.count == 0;
+        Ok(Self {
+            count: self.count + 1,
+            time_min: if is_first { time } else { self.time_min.min(time) },
+            time_max: if is_first { time } else { self.time_max.max(time) },
+            quantity: self.quantity.add(row.quantity)?,
+            amount: self.amount.add(row.amount)?,
+        })
     }
 }
 

@@ -58,7 +58,7 @@ fn put_boundary(connection: &Connection, output: &Output) -> Result<(), Failed> 
     Ok(())
 }
 
-/// Stores the charges of records from `next` on, one chunk for each series.
+/// Stores the charges of records from `next` on, one chunk for each series; more where its totals would overflow.
 fn charges(
     connection: &Connection,
     output: &Output,
@@ -75,25 +75,36 @@ fn charges(
         let Some(series) = group.first().and_then(|first| charges.series.get(usize::try_from(first.0).ok()?)) else {
             return Err(damaged(&"a charge names a series that the output has not got"));
         };
-        builder.totals = super::chunk::Totals::default();
+        let number = series_number(connection, series, known, found)?;
         for (_, at) in group {
             let Some(row) = charges.rows.get(*at) else { continue };
-            builder.push(row, charges.id(*at)).map_err(|error| damaged(&error))?;
+            if !builder.push(row, charges.id(*at)) {
+                // A total would overflow: another chunk takes the rest.
+                add_chunk(connection, number, &mut builder, output)?;
+                if !builder.push(row, charges.id(*at)) {
+                    return Err(damaged(&"a single charge overflows the totals of its chunk"));
+                }
+            }
         }
-        builder.finish(output.shard, charges);
-        let number = series_number(connection, series, known, found)?;
-        let totals = &builder.totals;
-        let (quantity, amount) = (totals.quantity.raw().to_le_bytes(), totals.amount.raw().to_le_bytes());
-        connection.prepare_cached(include_str!("chunk_add.sql"))?.execute((
-            number,
-            totals.count.cast_signed(),
-            totals.time_min,
-            totals.time_max,
-            quantity.as_slice(),
-            amount.as_slice(),
-            builder.out.as_slice(),
-        ))?;
+        add_chunk(connection, number, &mut builder, output)?;
     }
+    Ok(())
+}
+
+/// Stores what the builder holds, and empties it.
+fn add_chunk(connection: &Connection, series: i64, builder: &mut Builder, output: &Output) -> Result<(), Failed> {
+    builder.finish(output.shard, &output.charges);
+    let totals = std::mem::take(&mut builder.totals);
+    let (quantity, amount) = (totals.quantity.raw().to_le_bytes(), totals.amount.raw().to_le_bytes());
+    connection.prepare_cached(include_str!("chunk_add.sql"))?.execute((
+        series,
+        totals.count.cast_signed(),
+        totals.time_min,
+        totals.time_max,
+        quantity.as_slice(),
+        amount.as_slice(),
+        builder.out.as_slice(),
+    ))?;
     Ok(())
 }
 

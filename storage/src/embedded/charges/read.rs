@@ -2,12 +2,14 @@
 
 use super::chunk::{Row, Rows};
 use super::{Failed, damaged};
-use crate::charges::{Charge, ExplainQuery, OutcomeQuery, PeriodKey, Resolution, Usage, UsageQuery};
-use crate::output::{Manifest, Outcome, Sum, row_hash};
+use crate::charges::{Charge, Error, ExplainQuery, OutcomeQuery, PeriodKey, Resolution, Usage, UsageQuery};
+use crate::embedded::sqlite::Failure;
+use crate::output::{Manifest, Outcome, Sum};
 use crate::shard::{Position, Shard};
+use crate::wide::Wide;
 use pricing::group::Group;
 use pricing::id::{MeterId, PriceId, TenantId};
-use pricing::number::{Amount, Quantity};
+use pricing::number::{self, Amount, Quantity};
 use pricing::time::Instant;
 use rusqlite::{Connection, OptionalExtension, named_params};
 use std::collections::{BTreeMap, HashMap};
@@ -73,40 +75,40 @@ pub(super) fn sums(connection: &Connection, tenant: &TenantId, period: &PeriodKe
         ":tenant": tenant.as_str(), ":customer": period.customer.as_str(),
         ":subscription": period.subscription.as_str(), ":start": period.start.nanos(),
     })?;
-    let mut sums: BTreeMap<(PriceId, Group, u32), Sum> = BTreeMap::new();
+    let mut sums: BTreeMap<(PriceId, Group, u32), Wide> = BTreeMap::new();
     while let Some(row) = chunks.next()? {
         let Chunk { price, group, rows, .. } = chunk(row)?;
-        for sum in sums_of_chunk(&price, &group, rows)? {
-            match sums.get_mut(&(price.clone(), group.clone(), sum.row)) {
-                Some(known) => known.absorb(&sum).map_err(|error| damaged(&error))?,
-                None => drop(sums.insert((price.clone(), group.clone(), sum.row), sum)),
-            }
+        for (tier, wide) in sums_of_chunk(rows)? {
+            sums.entry((price.clone(), group.clone(), tier)).or_default().absorb(&wide);
         }
     }
-    Ok(sums.into_values().collect())
+    let narrowed = sums.into_iter().map(|((price, group, row), wide)| {
+        let (quantity, amount) = wide.narrow().map_err(overflow)?;
+        Ok(Sum { price, group, row, count: wide.count, quantity, amount, hash: wide.hash })
+    });
+    narrowed.collect()
 }
 
 /// One sum for each tier that occurs.
-fn sums_of_chunk(price: &PriceId, group: &Group, rows: Rows<'_>) -> Result<Vec<Sum>, Failed> {
-    let mut sums: Vec<Sum> = Vec::new();
+fn sums_of_chunk(rows: Rows<'_>) -> Result<Vec<(u32, Wide)>, Failed> {
+    let mut sums: Vec<(u32, Wide)> = Vec::new();
     for row in rows {
         let Row { charge, id } = row.map_err(|error| damaged(&error))?;
-        let at = match sums.iter().position(|sum| sum.row == charge.tier) {
-            Some(at) => at,
+        match sums.iter_mut().find(|(tier, _)| *tier == charge.tier) {
+            Some((_, wide)) => wide.add_row(&charge, id),
             None => {
-                let (price, group, row) = (price.clone(), group.clone(), charge.tier);
-                let (quantity, amount) = (Quantity::ZERO, Amount::ZERO);
-                sums.push(Sum { price, group, row, count: 0, quantity, amount, hash: 0 });
-                sums.len() - 1
+                let mut wide = Wide::default();
+                wide.add_row(&charge, id);
+                sums.push((charge.tier, wide));
             }
-        };
-        let Some(sum) = sums.get_mut(at) else { continue };
-        sum.count += 1;
-        sum.quantity = sum.quantity.add(charge.quantity).map_err(|error| damaged(&error))?;
-        sum.amount = sum.amount.add(charge.amount).map_err(|error| damaged(&error))?;
-        sum.hash = sum.hash.wrapping_add(row_hash(&charge, id));
+        }
     }
     Ok(sums)
+}
+
+#[allow(clippy::needless_pass_by_value)] // fits map_err
+fn overflow(error: number::Error) -> Failed {
+    Failure::Refused(Error::Overflow { reason: error.to_string() })
 }
 
 /// Reads the columns price, grouping, meter, rows.
@@ -209,11 +211,15 @@ pub(super) fn usage(connection: &Connection, query: &UsageQuery) -> Result<Vec<U
         })?,
         None => statement.query(named_params! {":tenant": tenant, ":meter": meter, ":from": from, ":last": last})?,
     };
-    let mut found: HashMap<(i64, Option<i64>), Usage> = HashMap::new();
+    let mut found: HashMap<(i64, Option<i64>), (Usage, Wide)> = HashMap::new();
     while let Some(row) = rows.next()? {
         add_chunk(row, (from, last), query.by, &mut found)?;
     }
-    let mut found: Vec<Usage> = found.into_values().collect();
+    let narrowed = found.into_values().map(|(usage, wide)| {
+        let (quantity, amount) = wide.narrow().map_err(overflow)?;
+        Ok(Usage { count: wide.count, quantity, amount, ..usage })
+    });
+    let mut found = narrowed.collect::<Result<Vec<Usage>, Failed>>()?;
     found.sort_unstable_by(|a, b| usage_key(a).cmp(&usage_key(b)));
     Ok(found)
 }
@@ -230,7 +236,7 @@ fn add_chunk(
     row: &rusqlite::Row<'_>,
     (from, last): (i64, i64),
     by: Resolution,
-    found: &mut HashMap<(i64, Option<i64>), Usage>,
+    found: &mut HashMap<(i64, Option<i64>), (Usage, Wide)>,
 ) -> Result<(), Failed> {
     let (time_min, time_max): (i64, i64) = (row.get(8)?, row.get(9)?);
     let bucket = bucket(by, time_min);
@@ -255,16 +261,14 @@ fn add(
     row: &rusqlite::Row<'_>,
     bucket: Option<i64>,
     (count, quantity, amount): (u64, Quantity, Amount),
-    found: &mut HashMap<(i64, Option<i64>), Usage>,
+    found: &mut HashMap<(i64, Option<i64>), (Usage, Wide)>,
 ) -> Result<(), Failed> {
     let key = (row.get(0)?, bucket);
-    let usage = match found.entry(key) {
+    let (_, wide) = match found.entry(key) {
         std::collections::hash_map::Entry::Occupied(usage) => usage.into_mut(),
-        std::collections::hash_map::Entry::Vacant(free) => free.insert(empty_usage(row, bucket)?),
+        std::collections::hash_map::Entry::Vacant(free) => free.insert((empty_usage(row, bucket)?, Wide::default())),
     };
-    usage.count = usage.count.saturating_add(count);
-    usage.quantity = usage.quantity.add(quantity).map_err(|error| damaged(&error))?;
-    usage.amount = usage.amount.add(amount).map_err(|error| damaged(&error))?;
+    wide.add(count, quantity, amount);
     Ok(())
 }
 
