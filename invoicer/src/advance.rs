@@ -16,9 +16,6 @@ use tokio::sync::Mutex;
 pub trait Shards: Send + Sync + 'static {
     /// Why the shard halted; none while it runs.
     fn halted(&self, shard: Shard) -> Option<String>;
-
-    /// True while periods are due that the latest Tick did not get to: the next one goes on with them.
-    fn is_close_due(&self, shard: Shard) -> bool;
 }
 
 /// Moves a test clock.
@@ -132,7 +129,7 @@ impl Advance {
             } else {
                 fruitless += 1;
             }
-            let close_due = self.close_due();
+            let close_due = self.close_due().await?;
             let again = close_due || (!waiting.is_empty() && fruitless < FRUITLESS_MAX);
             if log_time >= to && !again {
                 return if waiting.is_empty() { Ok(log_time) } else { Err(stuck(log_time, &waiting)) };
@@ -195,8 +192,14 @@ impl Advance {
         Ok(charged)
     }
 
-    fn close_due(&self) -> bool {
-        self.publisher.shards().all().any(|shard| self.shards.is_close_due(shard))
+    /// True while periods are due that the latest Tick did not get to: the next one goes on with them.
+    async fn close_due(&self) -> Result<bool, Error> {
+        for shard in self.publisher.shards().all() {
+            if self.charges.boundary(shard).await?.is_some_and(|boundary| boundary.close_due) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::command;
 use clap::{ArgAction, Args, Parser, Subcommand};
+use std::path::PathBuf;
 
 /// The first screen: the commands by what one wants to do. A test holds it to the commands that exist.
 const TEMPLATE: &str = "\
@@ -15,7 +16,8 @@ Look around
   rate       Whole bills from a catalog file and a file of events, without a server
 
 Run
-  serve      Start Farthing: one process, one folder, one port
+  serve      Start Farthing: one process, one folder, one port; or one stage of a cluster
+  migrate    Make topic, tables and schema of a cluster
   status     How the shards of a server stand
   keys       Make, list and revoke API keys
   clock      Move the clock of a test system
@@ -59,8 +61,10 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Shows the whole path on this machine: server, catalog, events over gRPC, the period closed, invoices issued.
     Demo(command::demo::Arguments),
-    /// Starts Farthing: one process, one folder, one port for gRPC and HTTP.
+    /// Starts Farthing: everything in one process and folder, or one stage of a cluster.
     Serve(command::serve::Arguments),
+    /// Makes topic, tables and schema of a cluster, or brings them to this version.
+    Migrate(command::migrate::Arguments),
     /// Puts a catalog file in force, after showing what it changes.
     Apply(command::apply::Arguments),
     /// Makes, lists and revokes API keys.
@@ -104,6 +108,22 @@ pub(crate) struct Connection {
     /// Which tenant the installation's admin key acts for; needed once there is more than one.
     #[arg(long, env = "FARTHING_TENANT", value_name = "TENANT")]
     pub(crate) tenant: Option<String>,
+    /// With https://: trust the authorities in this PEM file instead of the machine's.
+    #[arg(long, env = "FARTHING_CA_FILE", value_name = "FILE")]
+    pub(crate) ca_file: Option<PathBuf>,
+    /// With https://: show this certificate (PEM), where the server asks for one.
+    #[arg(long, env = "FARTHING_CERT_FILE", value_name = "FILE", requires = "client_key")]
+    pub(crate) client_cert: Option<PathBuf>,
+    /// The certificate's private key (PEM).
+    #[arg(long, env = "FARTHING_KEY_FILE", value_name = "FILE", requires = "client_cert")]
+    pub(crate) client_key: Option<PathBuf>,
+}
+
+impl Connection {
+    /// To a server of this process.
+    pub(crate) fn here(server: String, key: Option<String>, tenant: Option<&str>) -> Self {
+        Self { server, key, tenant: tenant.map(str::to_owned), ca_file: None, client_cert: None, client_key: None }
+    }
 }
 
 /// How data is printed.

@@ -1,14 +1,14 @@
 //! Calls to a running server.
 
 use crate::arguments::Connection;
-use crate::failure::{Failure, Result};
+use crate::failure::{Failure, Result, read_text};
 use pricing::time::Instant;
 use proto::v1;
 use std::path::Path;
 use tonic::codegen::InterceptedService;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use tonic::{Request, Status};
 use tonic_types::StatusExt;
 
@@ -61,8 +61,7 @@ impl Client {
     /// # Errors
     /// Wrong usage for a server or key that cannot be; refused where nobody answers.
     pub(crate) async fn connect(connection: &Connection) -> Result<Self> {
-        let channel =
-            endpoint(&connection.server)?.connect().await.map_err(|error| unreachable_server(connection, &error))?;
+        let channel = endpoint(connection)?.connect().await.map_err(|error| unreachable_server(connection, &error))?;
         Ok(Self { service: InterceptedService::new(channel, credentials(connection)?) })
     }
 
@@ -86,7 +85,8 @@ impl Client {
 }
 
 /// The server's address, checked.
-fn endpoint(server: &str) -> Result<Endpoint> {
+fn endpoint(connection: &Connection) -> Result<Endpoint> {
+    let server = &connection.server;
     let example = "write a URL such as http://127.0.0.1:9600";
     if !server.starts_with("http://") && !server.starts_with("https://") {
         return Err(Failure::usage(format_args!("--server '{server}' is no address; {example}")));
@@ -94,9 +94,33 @@ fn endpoint(server: &str) -> Result<Endpoint> {
     let endpoint = Endpoint::from_shared(server.to_owned())
         .map_err(|_| Failure::usage(format_args!("--server '{server}' is no address; {example}")))?;
     let wait = std::time::Duration::from_secs(5);
+    let endpoint = match tls(connection)? {
+        Some(tls) => endpoint.tls_config(tls).map_err(|error| Failure::refused(root(&error)))?,
+        None => endpoint,
+    };
     // Large windows: a client that sends files must not wait for the other side's acknowledgement of bytes.
     let endpoint = endpoint.connect_timeout(wait).tcp_nodelay(true).http2_keep_alive_interval(wait * 4);
     Ok(endpoint.initial_stream_window_size(4 << 20).initial_connection_window_size(16 << 20))
+}
+
+/// Whom an encrypted connection trusts, and what it shows.
+fn tls(connection: &Connection) -> Result<Option<ClientTlsConfig>> {
+    let Connection { server, ca_file, client_cert, client_key, .. } = connection;
+    if !server.starts_with("https://") {
+        return if ca_file.is_some() || client_cert.is_some() {
+            Err(Failure::usage(format_args!("'{server}' is not encrypted: certificates are for https://")))
+        } else {
+            Ok(None)
+        };
+    }
+    let mut tls = match ca_file {
+        Some(path) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(read_text(path)?)),
+        None => ClientTlsConfig::new().with_native_roots(),
+    };
+    if let Some((certificate, key)) = client_cert.as_ref().zip(client_key.as_ref()) {
+        tls = tls.identity(Identity::from_pem(read_text(certificate)?, read_text(key)?));
+    }
+    Ok(Some(tls))
 }
 
 /// What the calls of this connection show.

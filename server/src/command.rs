@@ -9,6 +9,7 @@ pub(crate) mod demo;
 pub(crate) mod explain;
 pub(crate) mod invoices;
 pub(crate) mod keys;
+pub(crate) mod migrate;
 pub(crate) mod quote;
 pub(crate) mod rate;
 pub(crate) mod send;
@@ -29,6 +30,7 @@ pub(crate) fn run(arguments: Arguments) -> Result {
         Command::Serve(arguments) => serve::run(arguments),
         Command::Apply(arguments) => wait(apply::run(arguments)),
         Command::Keys(arguments) => wait(keys::run(arguments)),
+        Command::Migrate(arguments) => wait(migrate::run(arguments)),
         Command::Send(arguments) => send::run(&arguments),
         Command::Quote(arguments) => quote::run(&arguments),
         Command::Rate(arguments) => rate::run(&arguments),

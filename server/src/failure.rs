@@ -28,6 +28,14 @@ impl Failure {
         Self::Usage(message.to_string())
     }
 
+    /// The same, with the words that say where.
+    pub(crate) fn within(self, place: impl std::fmt::Display) -> Self {
+        match self {
+            Self::Refused(message) => Self::Refused(format!("{place}: {message}")),
+            other => other,
+        }
+    }
+
     /// Prints the message, and says how to exit.
     pub(crate) fn report(&self) -> ExitCode {
         let mut stderr = std::io::stderr().lock();

@@ -4,6 +4,8 @@
 //! |---|---|
 //! | `arguments` | what people can type |
 //! | `failure`, `output` | what they get back: exit codes, one message, tables, JSON |
+//! | `config` | how a process is composed, from a file or flags |
+//! | `system`, `telemetry` | a running process: stages, storage, port; what it tells |
 //! | `client` | calls to a running server |
 //! | `reader` | files of events |
 //! | `command` | the commands, one file each |
@@ -13,12 +15,14 @@ mod arguments;
 mod bench;
 mod client;
 mod command;
+mod config;
 mod demo;
 mod failure;
 mod offline;
 mod output;
 mod reader;
 mod system;
+mod telemetry;
 
 use clap::Parser;
 use std::process::ExitCode;

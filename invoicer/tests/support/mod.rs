@@ -47,10 +47,6 @@ impl Shards for Rated {
     fn halted(&self, shard: Shard) -> Option<String> {
         self.0.shards().into_iter().find(|status| status.shard == shard)?.halted
     }
-
-    fn is_close_due(&self, shard: Shard) -> bool {
-        self.0.shards().iter().any(|status| status.shard == shard && status.close_due)
-    }
 }
 
 /// Keys that are their own names.
@@ -59,10 +55,6 @@ struct Names;
 impl Shards for Halts {
     fn halted(&self, shard: Shard) -> Option<String> {
         self.0.lock().unwrap().clone().filter(|_| shard == Shard(0))
-    }
-
-    fn is_close_due(&self, _: Shard) -> bool {
-        false
     }
 }
 

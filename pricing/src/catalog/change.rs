@@ -43,14 +43,11 @@ impl Change {
         self.entities.is_empty()
     }
 
-    /// True when the log needs a new catalog record: meters, plan versions, or a limit that changes outcomes.
+    /// True when the log needs a new catalog record: meters, plan versions, or a limit that the rater or ingest goes by.
     pub fn changes_catalog_record(&self) -> bool {
         self.entities.iter().any(|entity| match (&entity.before, &entity.after) {
             (Some(Entity::Settings(before)), Entity::Settings(after)) => {
-                let outcomes = |settings: &super::settings::Settings| {
-                    (settings.limits.past, settings.limits.future, settings.billing.grace)
-                };
-                outcomes(before) != outcomes(after)
+                (before.limits, before.billing.grace) != (after.limits, after.billing.grace)
             }
             (_, Entity::Meter(_) | Entity::Settings(_)) => true,
             (before, Entity::Plan(_)) => versions(before.as_ref()) != versions(Some(&entity.after)),

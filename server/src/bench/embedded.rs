@@ -6,12 +6,15 @@ use super::load::{self, Requests};
 use super::{Figures, Latency, Meter};
 use crate::arguments::Connection;
 use crate::client::{Client, answer, local_key, timestamp};
+use crate::config::Config;
 use crate::failure::{Context, Failure, Result};
-use crate::system::{Config, System};
+use crate::system::System;
 use pricing::time::Instant;
 use proto::v1;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
+use storage::charges::Charges;
 use storage::shard::ShardCount;
 
 /// When the month is billed: after its end, grace and review.
@@ -28,6 +31,7 @@ struct Bench {
     system: System,
     connection: Connection,
     client: Client,
+    charges: Arc<dyn Charges>,
     shards: ShardCount,
 }
 
@@ -91,15 +95,16 @@ impl Bench {
     async fn start(sizes: Sizes, folder: &Path) -> Result<Self> {
         let shards = ShardCount::new(sizes.shards).ok_or_else(|| Failure::usage("--shards is at least 1"))?;
         let listen = std::net::SocketAddr::from((std::net::Ipv4Addr::LOCALHOST, 0));
-        let mut config = Config::new(folder.to_owned(), listen, shards);
+        let mut config = Config::new(folder, listen, shards);
         config.test_clock = Some(load::NOW.parse().map_err(Failure::refused)?);
         let system = System::start(config).await?;
         let server = format!("http://{}", system.address);
-        let connection = Connection { server, key: local_key(&system.key_file), tenant: Some("bench".to_owned()) };
+        let connection = Connection::here(server, system.key_file.as_deref().and_then(local_key), Some("bench"));
         let client = Client::connect(&connection).await?;
         let request = v1::ApplyRequest { file: load::catalog(sizes.customers), ..Default::default() };
         answer(client.catalog().apply(request).await)?;
-        Ok(Self { system, connection, client, shards })
+        let charges = system.charges.clone().ok_or_else(|| Failure::refused("no charges"))?;
+        Ok(Self { system, connection, client, charges, shards })
     }
 
     /// Waits until so many events are charged in the store.
@@ -107,7 +112,7 @@ impl Bench {
         loop {
             let mut charged = 0;
             for shard in self.shards.all() {
-                let boundary = self.system.charges.boundary(shard).await.map_err(Failure::refused)?;
+                let boundary = self.charges.boundary(shard).await.map_err(Failure::refused)?;
                 charged += boundary.map(|boundary| boundary.counters.charged).unwrap_or_default();
             }
             if charged >= count {

@@ -46,7 +46,7 @@ pub(crate) async fn run(sizes: Sizes, folder: &Path) -> Result<Figures> {
         .add_service(ingest.grpc())
         .serve_with_incoming(TcpListenerStream::new(listener));
     let serving = tokio::spawn(serving);
-    let connection = Connection { server, key: Some("bench".to_owned()), tenant: Some(tenant.to_string()) };
+    let connection = Connection::here(server, Some("bench".to_owned()), Some(tenant.as_str()));
     let meter = Meter::start();
     let (count, waits) = load(&connection, sizes, 0).await?;
     let setting = setting(&sizes);

@@ -3,10 +3,11 @@
 use crate::arguments::Connection;
 use crate::client::{Client, answer, local_key, timestamp};
 use crate::command::{invoices, serve};
+use crate::config::Config;
 use crate::demo;
 use crate::failure::{Context, Failure, Result};
 use crate::output;
-use crate::system::{Config, System};
+use crate::system::System;
 use clap::Args;
 use pricing::time::Instant;
 use proto::v1;
@@ -59,10 +60,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
 }
 
 async fn show(arguments: &Arguments, folder: &Path) -> Result {
-    let asked = serve::asked_to_stop()?;
+    let mut stop = serve::Stop::listen()?;
     let began = std::time::Instant::now();
     let shards = ShardCount::new(4).ok_or_else(|| Failure::refused("no shards"))?;
-    let mut config = Config::new(folder.to_owned(), arguments.listen, shards);
+    let mut config = Config::new(folder, arguments.listen, shards);
     config.test_clock = Some(demo::NOW.parse().map_err(Failure::refused)?);
     let mut system = System::start(config).await?;
     let story = tell(&system, folder, began).await;
@@ -70,7 +71,7 @@ async fn show(arguments: &Arguments, folder: &Path) -> Result {
         Ok(()) if !arguments.exit => {
             output::line("\nThe system stays until Ctrl-C.")?;
             tokio::select! {
-                () = asked => Ok(()),
+                () = stop.asked() => Ok(()),
                 failure = system.failed() => Err(failure),
             }
         }
@@ -83,8 +84,12 @@ async fn show(arguments: &Arguments, folder: &Path) -> Result {
 /// The story, step by step.
 async fn tell(system: &System, folder: &Path, began: std::time::Instant) -> Result {
     let server = format!("http://{}", system.address);
-    let key = local_key(&system.key_file).ok_or_else(|| Failure::refused("the demo's key cannot be read"))?;
-    let client = Client::connect(&Connection { server: server.clone(), key: Some(key), tenant: None }).await?;
+    let key = system
+        .key_file
+        .as_deref()
+        .and_then(local_key)
+        .ok_or_else(|| Failure::refused("the demo's key cannot be read"))?;
+    let client = Client::connect(&Connection::here(server.clone(), Some(key), None)).await?;
     step(1, format_args!("Farthing runs at {server}, its data in {}", folder.display()))?;
 
     let request = v1::ApplyRequest { file: demo::CATALOG.to_owned(), prune: false, migrate: Vec::new() };
@@ -122,7 +127,7 @@ async fn tell(system: &System, folder: &Path, began: std::time::Instant) -> Resu
             seconds.subsec_millis() / 100
         ))?;
         let name = if shown_one.number.is_empty() { &shown_one.id } else { &shown_one.number };
-        look_around(&server, &system.key_file, name)?;
+        look_around(&server, &folder.join("admin.key"), name)?;
     }
     Ok(())
 }

@@ -1,35 +1,46 @@
-//! `farthing serve`: one process, one folder, one port.
+//! `farthing serve`: one process, one port; everything in one folder, or one stage of a cluster.
 
+use crate::config::{self, Config, LogFormat, Pod, Port, Telemetry};
 use crate::failure::{Context, Failure, Result};
-use crate::output;
-use crate::system::{Config, System};
+use crate::system::System;
+use crate::telemetry;
 use clap::{Args, ValueEnum};
 use pricing::time::Instant;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use storage::shard::ShardCount;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 const AFTER: &str = "\
 Examples:
   farthing serve                                              data in ./farthing-data, port 9600 of this machine
   farthing serve --data /var/lib/farthing --listen 127.0.0.1:9700
   farthing serve --test-clock 2026-01-01T00:00:00Z            a test system: see `farthing clock --help`
+  farthing serve ingest --config /etc/farthing/farthing.toml  one stage of a cluster, after `farthing migrate`
 
-The first start writes an admin key to DIR/admin.key. Ctrl-C or SIGTERM ends it in order; nothing acknowledged is ever lost,
-not by kill -9 either. gRPC (with reflection), POST /v1/events, /healthz and /readyz share the port.";
+The first start on a folder writes an admin key to DIR/admin.key. Ctrl-C or SIGTERM ends it in order, a second one at once;
+nothing acknowledged is ever lost, not by kill -9 either. gRPC (with reflection), POST /v1/events, /healthz, /readyz and
+/metrics share the port. docs/cluster.md has every key of the file.";
 
-/// Starts Farthing: one process, one folder, one port for gRPC and HTTP.
+/// Starts Farthing: everything in one process and folder, or one stage of a cluster.
 #[derive(Debug, Args)]
 #[command(after_help = AFTER)]
 pub(crate) struct Arguments {
-    /// What to run: everything in this process.
+    /// What to run in this process.
     #[arg(value_enum, default_value_t = Stage::All)]
     stage: Stage,
+    /// A configuration file, which names storage and port; a single stage needs one.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["data", "listen", "allow_plaintext", "shards", "test_clock",
+        "request_events_max", "request_bytes_max", "properties_max"])]
+    config: Option<PathBuf>,
+    /// Which of how many raters this is, from 0, such as 0/3; before the number may stand a name, as in rater-0/3.
+    #[arg(long, value_name = "INDEX/COUNT", env = "FARTHING_POD", requires = "config")]
+    pod: Option<Pod>,
     /// The folder that holds everything; made where it is not there.
     #[arg(long, value_name = "DIR", default_value = "./farthing-data")]
     data: PathBuf,
     /// Where to listen.
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9600")]
+    #[arg(long, value_name = "ADDRESS:PORT", default_value_t = Port::default_address())]
     listen: SocketAddr,
     /// Listen beyond this machine without TLS: keys and events can then be read on the way.
     #[arg(long)]
@@ -52,64 +63,100 @@ pub(crate) struct Arguments {
     /// Properties of one event at most.
     #[arg(long, value_name = "COUNT", default_value_t = 64, help_heading = "Limits")]
     properties_max: usize,
-    /// How log lines look.
-    #[arg(long, value_enum, default_value_t = LogFormat::Human, help_heading = "Log lines")]
-    log_format: LogFormat,
-    /// Which log lines are written, such as info, debug or warn,rater=debug.
-    #[arg(long, value_name = "FILTER", env = "FARTHING_LOG", default_value = "info", help_heading = "Log lines")]
-    log: String,
+    /// How log lines look; without it as the file says, or text.
+    #[arg(long, value_enum, help_heading = "Log lines")]
+    log_format: Option<LogFormat>,
+    /// Which log lines are written, such as debug or warn,rater=debug; without it as the file says, or info.
+    #[arg(long, value_name = "FILTER", env = "FARTHING_LOG", help_heading = "Log lines")]
+    log: Option<String>,
 }
 
 /// What runs in this process.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Stage {
-    /// Every stage, on embedded storage.
+    /// Every stage.
     All,
+    /// Takes events into the log.
+    Ingest,
+    /// Prices them, some shards of the log.
+    Rater,
+    /// Moves log time, bills, answers for catalog, usage and invoices.
+    Invoicer,
 }
 
-/// How log lines look.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum LogFormat {
-    /// For people.
-    Human,
-    /// One JSON object a line.
-    Json,
+/// Ctrl-C and SIGTERM.
+pub(crate) struct Stop {
+    terminate: Signal,
+    interrupt: Signal,
 }
 
 pub(crate) fn run(arguments: Arguments) -> Result {
-    let Stage::All = arguments.stage;
-    if !arguments.listen.ip().is_loopback() && !arguments.allow_plaintext {
-        return Err(Failure::refused(format_args!(
-            "{} can be reached from other machines, and there is no TLS: listen on 127.0.0.1 behind a proxy that has it, or \
-             say --allow-plaintext",
-            arguments.listen
+    let (config, telemetry) = configured(arguments)?;
+    let runtime = runtime()?;
+    let _entered = runtime.enter();
+    let _telemetry = telemetry::start(&telemetry)?;
+    runtime.block_on(serve(config))
+}
+
+fn configured(arguments: Arguments) -> Result<(Config, Telemetry)> {
+    let (mut config, mut telemetry) = match &arguments.config {
+        Some(path) => Config::read(path, arguments.stage.into(), arguments.pod)?,
+        None => (embedded(&arguments)?, Telemetry::default()),
+    };
+    config.invoicer.allow_clock_jump = arguments.allow_clock_jump;
+    telemetry.format = arguments.log_format.or(telemetry.format);
+    telemetry.filter = arguments.log.or(telemetry.filter);
+    Ok((config, telemetry))
+}
+
+/// Everything in one folder, by flags.
+fn embedded(arguments: &Arguments) -> Result<Config> {
+    let stage = config::Stage::from(arguments.stage);
+    if stage != config::Stage::All {
+        return Err(Failure::usage(format_args!(
+            "`serve {}` runs one stage of a cluster: give --config FILE, which names log, charges and books",
+            stage.word()
         )));
     }
-    subscribe(&arguments)?;
+    config::plaintext(arguments.listen, false, arguments.allow_plaintext, "--allow-plaintext")?;
     let shards = ShardCount::new(arguments.shards).ok_or_else(|| Failure::usage("--shards is at least 1"))?;
-    let mut config = Config::new(arguments.data, arguments.listen, shards);
+    let mut config = Config::new(&arguments.data, arguments.listen, shards);
     config.test_clock = arguments.test_clock;
-    config.allow_clock_jump = arguments.allow_clock_jump;
     config.ingest.limits.request_events_max = arguments.request_events_max;
     config.ingest.limits.request_bytes_max = arguments.request_bytes_max;
     config.ingest.limits.properties_max = arguments.properties_max;
-    runtime()?.block_on(serve(config))
+    Ok(config)
 }
 
 async fn serve(config: Config) -> Result {
-    let data = config.data.display().to_string();
-    let test_clock = config.test_clock.is_some();
-    let asked = asked_to_stop()?;
-    let mut system = System::start(config).await?;
-    let (address, key) = (system.address, system.key_file.display().to_string());
-    tracing::info!(address = %format_args!("http://{address}"), data, admin_key = key, test_clock, "farthing is ready");
+    let mut stop = Stop::listen()?;
+    let (stage, test_clock) = (config.stage.word(), config.test_clock.is_some());
+    let scheme = if config.port.tls.is_some() { "https" } else { "http" };
+    let mut system = System::begin(config).await?;
+    let address = format!("{scheme}://{}", system.address);
+    let key = system.key_file.as_ref().map(|file| file.display().to_string());
+    tracing::info!(address, stage, test_clock, "farthing is starting");
     let failed = tokio::select! {
-        () = asked => None,
-        failure = system.failed() => Some(failure),
+        () = stop.asked() => None,
+        failure = work(&mut system, &address, key.as_deref()) => Some(failure),
     };
     tracing::info!("farthing is stopping");
-    system.stop().await;
-    failed.map_or(Ok(()), Err)
+    tokio::select! {
+        () = system.stop() => failed.map_or(Ok(()), Err),
+        () = stop.asked() => {
+            tracing::warn!("farthing ends at once, asked a second time; what was acknowledged is safe");
+            // Work that blocks would hold the runtime's end up.
+            std::process::exit(1)
+        }
+    }
+}
+
+async fn work(system: &mut System, address: &str, admin_key: Option<&str>) -> Failure {
+    if let Err(failure) = system.started().await {
+        return failure;
+    }
+    tracing::info!(address, admin_key, "farthing is ready");
+    system.failed().await
 }
 
 /// Many small tasks, and work that blocks beside them.
@@ -118,26 +165,32 @@ pub(crate) fn runtime() -> Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build().context("cannot start")
 }
 
-/// Resolves at Ctrl-C or SIGTERM.
-pub(crate) fn asked_to_stop() -> Result<impl Future<Output = ()>> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?;
-    Ok(async move {
+// === impl Stop ===
+
+impl Stop {
+    /// From now on neither ends the process by itself.
+    pub(crate) fn listen() -> Result<Self> {
+        let terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+        let interrupt = signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?;
+        Ok(Self { terminate, interrupt })
+    }
+
+    /// Resolves at the next one.
+    pub(crate) async fn asked(&mut self) {
         tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
         }
-    })
+    }
 }
 
-fn subscribe(arguments: &Arguments) -> Result {
-    let filter = tracing_subscriber::EnvFilter::try_new(&arguments.log)
-        .map_err(|error| Failure::usage(format_args!("--log '{}': {error}", arguments.log)))?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match arguments.log_format {
-        LogFormat::Json => lines.json().init(),
-        LogFormat::Human => lines.with_target(false).with_ansi(output::is_watched()).init(),
+impl From<Stage> for config::Stage {
+    fn from(stage: Stage) -> Self {
+        match stage {
+            Stage::All => Self::All,
+            Stage::Ingest => Self::Ingest,
+            Stage::Rater => Self::Rater,
+            Stage::Invoicer => Self::Invoicer,
+        }
     }
-    Ok(())
 }

@@ -3,24 +3,28 @@
 use async_trait::async_trait;
 use ingest::Catalogs;
 use ingest::catalogs::Tenant;
-use invoicer::Invoicer;
 use invoicer::ledger::{self, Filter, Ledger};
-use invoicer::publisher::Publisher;
+use pricing::catalog::{Catalog, Entity, Kind};
 use pricing::id::TenantId;
 use std::collections::BTreeMap;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
-use storage::books::Books;
+use storage::books::{Books, ListQuery};
 
 /// The books as a source of catalogs.
 pub(super) struct Source {
     ledger: Ledger,
-    /// Tells when a catalog changed; the books' own revision changes with every Tick.
-    publisher: Arc<Publisher>,
 }
 
+/// What ingest looks at: limits and meters.
+const KINDS: [Kind; 2] = [Kind::Settings, Kind::Meter];
+
+/// Entities read at once.
+const PAGE: usize = 1_000;
+
 impl Source {
-    pub(super) fn new(books: Arc<dyn Books>, invoicer: &Invoicer) -> Self {
-        Self { ledger: Ledger::new(books), publisher: invoicer.publisher().clone() }
+    pub(super) fn new(books: Arc<dyn Books>) -> Self {
+        Self { ledger: Ledger::new(books) }
     }
 
     /// Reads all catalogs now.
@@ -28,27 +32,48 @@ impl Source {
         catalogs.replace(ingest::catalogs::Source::load(self).await?);
         Ok(())
     }
+
+    async fn tenants(&self) -> Result<Vec<ledger::Stored<ledger::Tenant>>, String> {
+        self.ledger.all::<ledger::Tenant>(None, &Filter::default()).await.map_err(|error| error.to_string())
+    }
+
+    async fn tenant(&self, id: &TenantId) -> Result<Tenant, String> {
+        let mut catalog = Catalog::new(id.clone());
+        for kind in KINDS {
+            let collection = kind.word().to_owned();
+            let mut query = ListQuery { tenant: Some(id.clone()), collection, count_max: PAGE, ..ListQuery::default() };
+            loop {
+                let page = self.ledger.books().list(&query).await.map_err(|error| error.to_string())?;
+                query.after = page.last().map(|document| document.key.id.clone());
+                for document in &page {
+                    let entity = Entity::from_json(kind, &document.body);
+                    catalog.insert(entity.map_err(|error| format!("{:?}: {error}", document.key))?);
+                }
+                if page.len() < PAGE {
+                    break;
+                }
+            }
+        }
+        Ok(Tenant::new(&catalog.settings().limits, catalog.meters_in_force()))
+    }
 }
 
 #[async_trait]
 impl ingest::catalogs::Source for Source {
+    /// The books' own revision changes with every Tick; a tenant's document changes with its meters and settings only.
     async fn revision(&self) -> Result<u64, String> {
-        Ok(self.publisher.generation())
+        let mut hasher = std::hash::DefaultHasher::new();
+        for tenant in self.tenants().await? {
+            (tenant.id, tenant.revision).hash(&mut hasher);
+        }
+        Ok(hasher.finish())
     }
 
     async fn load(&self) -> Result<BTreeMap<TenantId, Tenant>, String> {
-        let text = |error: ledger::Error| error.to_string();
         let mut tenants = BTreeMap::new();
-        for stored in self.ledger.all::<ledger::Tenant>(None, &Filter::default()).await.map_err(text)? {
+        for stored in self.tenants().await? {
             let id = TenantId::new(&stored.id).map_err(|error| error.to_string())?;
-            let catalog = self.ledger.catalog(&id).await.map_err(text)?.catalog;
-            let limits = catalog.settings().limits;
-            let tenant = Tenant {
-                meters: catalog.meters_in_force(),
-                past: limits.past,
-                future: limits.future,
-                events_per_second: limits.events_per_second,
-            };
+            let tenant = self.tenant(&id).await?;
             tenants.insert(id, tenant);
         }
         Ok(tenants)

@@ -1,6 +1,5 @@
-//! The keyring of an embedded system, and its first admin key's file.
+//! The installation's keyring, and its first admin key's file.
 
-use super::folder::Folder;
 use crate::failure::{Context, Failure, Result};
 use async_trait::async_trait;
 use invoicer::services::{Key, Unavailable};
@@ -9,6 +8,7 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
+use storage::books::Books;
 use storage::keyring::{Caller, Error, Keyring, Scope};
 
 /// The keyring behind the stages' traits. Clones share it.
@@ -26,29 +26,14 @@ pub(super) fn random() -> Result<[u8; 16]> {
 }
 
 impl Keys {
-    /// Opens the keyring; the first time it makes the first admin key and writes it to its file.
+    /// Opens the keyring; with a file, the first time makes the first admin key and writes it there.
     ///
     /// # Errors
     /// The books cannot be read, or the file not written.
-    pub(super) async fn open(folder: &Folder) -> Result<Self> {
-        let keyring = Keyring::open(folder.books.clone()).await.map_err(Failure::refused)?;
-        let file = folder.key_file();
-        let begun = file.with_extension("key.new");
-        let reason = || format!("cannot write {}", file.display());
-        // A file that was begun and not finished is the trace of a crash between the key and its file: that key is known
-        // to nobody, so another is made.
-        let was_begun = begun.exists();
-        write_private(&begun, "").context(reason())?;
-        let first = keyring.create_first("serve").await.map_err(Failure::refused)?;
-        let made = match first {
-            None if was_begun => Some(keyring.create(None, Scope::Admin, "serve").await.map_err(Failure::refused)?),
-            first => first,
-        };
-        match made {
-            Some(made) => {
-                write_private(&begun, &made.key).and_then(|()| std::fs::rename(&begun, &file)).context(reason())?;
-            }
-            None => std::fs::remove_file(&begun).context(reason())?,
+    pub(super) async fn open(books: &Arc<dyn Books>, file: Option<&Path>) -> Result<Self> {
+        let keyring = Keyring::open(books.clone()).await.map_err(Failure::refused)?;
+        if let Some(file) = file {
+            first_key(&keyring, file).await?;
         }
         Ok(Self(Arc::new(keyring)))
     }
@@ -57,6 +42,30 @@ impl Keys {
     pub(super) fn caller(&self, key: &str) -> Option<Caller> {
         self.0.authenticate(key)
     }
+}
+
+/// Makes the first admin key where there is none, and writes it to a file; true when it was made.
+///
+/// # Errors
+/// The books cannot be read, or the file not written.
+pub(crate) async fn first_key(keyring: &Keyring, file: &Path) -> Result<bool> {
+    let begun = file.with_extension("key.new");
+    let reason = || format!("cannot write {}", file.display());
+    // A file that was begun and not finished is the trace of a crash between the key and its file: that key is known to
+    // nobody, so another is made.
+    let was_begun = begun.exists();
+    write_private(&begun, "").context(reason())?;
+    let first = keyring.create_first("serve").await.map_err(Failure::refused)?;
+    let made = match first {
+        None if was_begun => Some(keyring.create(None, Scope::Admin, "serve").await.map_err(Failure::refused)?),
+        first => first,
+    };
+    match &made {
+        Some(made) => write_private(&begun, &made.key).and_then(|()| std::fs::rename(&begun, file)),
+        None => std::fs::remove_file(&begun),
+    }
+    .context(reason())?;
+    Ok(made.is_some())
 }
 
 #[async_trait]

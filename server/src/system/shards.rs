@@ -1,27 +1,28 @@
 //! How the rater's shards are, as the invoicer asks for it.
 
-use rater::driver::{ShardStatus, Status};
+use rater::driver::Status;
 use storage::shard::Shard;
 
-/// The rater's status behind the invoicer's trait.
-pub(super) struct Shards(Status);
+/// A rater in this process.
+pub(super) struct Here(Status);
 
-impl Shards {
+/// Raters in other processes: what is known of them stands in the charges store.
+pub(super) struct Elsewhere;
+
+impl Here {
     pub(super) fn new(status: Status) -> Self {
         Self(status)
     }
+}
 
-    fn of(&self, shard: Shard) -> Option<ShardStatus> {
-        self.0.shards().into_iter().find(|status| status.shard == shard)
+impl invoicer::advance::Shards for Here {
+    fn halted(&self, shard: Shard) -> Option<String> {
+        self.0.shards().into_iter().find(|status| status.shard == shard)?.halted
     }
 }
 
-impl invoicer::advance::Shards for Shards {
-    fn halted(&self, shard: Shard) -> Option<String> {
-        self.of(shard)?.halted
-    }
-
-    fn is_close_due(&self, shard: Shard) -> bool {
-        self.of(shard).is_some_and(|status| status.close_due)
+impl invoicer::advance::Shards for Elsewhere {
+    fn halted(&self, _: Shard) -> Option<String> {
+        None
     }
 }

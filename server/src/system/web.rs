@@ -1,7 +1,12 @@
-//! The port: gRPC services, CloudEvents over HTTP, health.
+//! The port: health and metrics from the first moment; gRPC services and CloudEvents over HTTP once they are there.
 
 use super::catalogs;
+use super::listener::{Connection, Count};
+use super::metrics;
+use super::state::State as Process;
+use crate::config::Port;
 use crate::failure::{Failure, Result};
+use crate::telemetry;
 use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::Next;
@@ -12,8 +17,11 @@ use invoicer::Invoicer;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
-use tokio_stream::wrappers::TcpListenerStream;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::codegen::Service;
 use tonic::service::Routes;
+use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
 
 /// What makes ingest look at the catalogs again.
 #[derive(Clone)]
@@ -22,9 +30,18 @@ pub(super) struct Refresh {
     pub(super) catalogs: Arc<Catalogs>,
 }
 
+/// What the front knows.
+#[derive(Clone)]
+struct Front {
+    process: Arc<Process>,
+    connections: Count,
+}
+
+const INGEST: &str = "farthing.v1.IngestService";
+
 /// Services by their full names, for health.
 const SERVICES: [&str; 7] = [
-    "farthing.v1.IngestService",
+    INGEST,
     "farthing.v1.CatalogService",
     "farthing.v1.CustomerService",
     "farthing.v1.SubscriptionService",
@@ -33,41 +50,67 @@ const SERVICES: [&str; 7] = [
     "farthing.v1.AdminService",
 ];
 
-/// Everything that the port answers.
-pub(super) async fn routes(ingest: &Ingest, invoicer: &Invoicer, refresh: Refresh) -> Result<Routes> {
-    let services = invoicer.services();
+/// How often health follows what is.
+const HEALTH_EVERY: Duration = Duration::from_millis(500);
+/// When callers of what is not ready may come again.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// How long a connection that is too old may go on with what it began.
+const AGE_GRACE: Duration = Duration::from_secs(30);
+
+/// Everything that the port answers; what is not there yet is refused until it is.
+pub(super) async fn front(process: Arc<Process>, connections: Count) -> Result<(Routes, HealthReporter)> {
     let (health, health_service) = tonic_health::server::health_reporter();
-    for service in SERVICES.into_iter().chain([""]) {
-        health.set_service_status(service, tonic_health::ServingStatus::Serving).await;
-    }
+    show_health(&health, &process).await;
     let reflection =
         || tonic_reflection::server::Builder::configure().register_encoded_file_descriptor_set(proto::DESCRIPTORS);
-    // What changes a catalog answers after ingest knows of it: who applies and then sends is never told of an old one.
-    let changing = Routes::new(services.catalog())
-        .add_service(services.customers())
-        .add_service(services.subscriptions())
-        .into_axum_router()
-        .reset_fallback()
-        .layer(axum::middleware::from_fn_with_state(refresh, refreshed));
-    let others = Routes::new(ingest.grpc())
-        .add_service(services.usage())
-        .add_service(services.invoices())
-        .add_service(services.admin())
-        .add_service(health_service)
+    let grpc = Routes::new(health_service)
         .add_service(reflection().build_v1().map_err(Failure::refused)?)
         .add_service(reflection().build_v1alpha().map_err(Failure::refused)?)
         .into_axum_router()
         .reset_fallback();
     let web = axum::Router::new()
         .route("/healthz", get(async || "ok\n"))
-        .route("/readyz", get(async || "ok\n"))
-        .merge(ingest.router().reset_fallback());
-    Ok(Routes::from(web.merge(changing).merge(others).fallback(unknown)).prepare())
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
+        .with_state(Front { process: process.clone(), connections });
+    let services = axum::Router::new().fallback(pass_on).with_state(process);
+    let all = web.merge(grpc).fallback_service(services);
+    Ok((Routes::from(all).prepare(), health))
+}
+
+/// What the stages of this process answer.
+pub(super) fn services(ingest: Option<&Ingest>, invoicer: Option<&Invoicer>, refresh: Option<Refresh>) -> axum::Router {
+    let mut all = axum::Router::new();
+    if let Some(ingest) = ingest {
+        let grpc = Routes::new(ingest.grpc()).into_axum_router().reset_fallback();
+        all = all.merge(ingest.router().reset_fallback()).merge(grpc);
+    }
+    if let Some(invoicer) = invoicer {
+        let services = invoicer.services();
+        let mut changing = Routes::new(services.catalog())
+            .add_service(services.customers())
+            .add_service(services.subscriptions())
+            .into_axum_router()
+            .reset_fallback();
+        if let Some(refresh) = refresh {
+            // What changes a catalog answers after ingest knows of it: who applies and then sends is never told of an old
+            // one.
+            changing = changing.layer(axum::middleware::from_fn_with_state(refresh, refreshed));
+        }
+        let others = Routes::new(services.usage())
+            .add_service(services.invoices())
+            .add_service(services.admin())
+            .into_axum_router()
+            .reset_fallback();
+        all = all.merge(changing).merge(others);
+    }
+    all.fallback(unknown)
 }
 
 /// Serves until told to stop.
 pub(super) async fn serve(
-    listener: tokio::net::TcpListener,
+    port: Port,
+    connections: ReceiverStream<std::io::Result<Connection>>,
     routes: Routes,
     mut stop: watch::Receiver<bool>,
 ) -> std::result::Result<(), tonic::transport::Error> {
@@ -76,17 +119,73 @@ pub(super) async fn serve(
         let _ = stop.wait_for(|stop| *stop).await;
     };
     let keep_alive = Duration::from_secs(30);
-    tonic::transport::Server::builder()
+    let mut server = tonic::transport::Server::builder()
         .accept_http1(true)
-        .tcp_nodelay(true)
+        .max_concurrent_streams(port.streams_max)
         .initial_stream_window_size(4 << 20)
         .initial_connection_window_size(16 << 20)
         .max_frame_size(1 << 20)
         .http2_keepalive_interval(Some(keep_alive))
         .http2_keepalive_timeout(Some(keep_alive))
-        .add_routes(routes)
-        .serve_with_incoming_shutdown(TcpListenerStream::new(listener), stopped)
-        .await
+        .trace_fn(telemetry::request);
+    if let Some(age) = port.connection_age {
+        server = server.max_connection_age(age).max_connection_age_grace(AGE_GRACE);
+    }
+    server.add_routes(routes).serve_with_incoming_shutdown(connections, stopped).await
+}
+
+// === Health ===
+
+/// Keeps gRPC health in step with what is; runs until it is dropped.
+pub(super) async fn follow_health(health: HealthReporter, process: Arc<Process>) {
+    loop {
+        tokio::time::sleep(HEALTH_EVERY).await;
+        show_health(&health, &process).await;
+    }
+}
+
+/// Tells gRPC health what is now.
+pub(super) async fn show_health(health: &HealthReporter, process: &Process) {
+    let status = |ready: std::result::Result<(), String>| {
+        if ready.is_ok() { ServingStatus::Serving } else { ServingStatus::NotServing }
+    };
+    let (ingest, invoicer) = (status(process.ingest()), status(process.invoicer()));
+    health.set_service_status("", status(process.ready())).await;
+    for service in SERVICES {
+        let is_here = if service == INGEST { process.stage.ingests() } else { process.stage.invoices() };
+        if is_here {
+            health.set_service_status(service, if service == INGEST { ingest } else { invoicer }).await;
+        }
+    }
+}
+
+async fn ready(State(front): State<Front>) -> Response {
+    match front.process.ready() {
+        Ok(()) => "ok\n".into_response(),
+        Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")).into_response(),
+    }
+}
+
+async fn metrics(State(front): State<Front>) -> Response {
+    let page = metrics::page(&front.process, front.connections.open());
+    ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], page).into_response()
+}
+
+// === Requests ===
+
+/// To the services, once they are there.
+async fn pass_on(State(process): State<Arc<Process>>, request: Request) -> Response {
+    let Some(services) = process.services.get() else { return not_yet(&process, &request) };
+    match services.clone().call(request).await {
+        Ok(response) => response,
+        Err(never) => match never {},
+    }
+}
+
+fn not_yet(process: &Process, request: &Request) -> Response {
+    let message = format!("this process does not answer yet: {}", process.awaited());
+    let problem = proto::status::Problem::unavailable("NOT_READY", RETRY_AFTER, message);
+    if is_grpc(request) { problem.to_status().into_http() } else { problem.to_response() }
 }
 
 async fn refreshed(State(refresh): State<Refresh>, request: Request, next: Next) -> Response {
@@ -99,11 +198,15 @@ async fn refreshed(State(refresh): State<Refresh>, request: Request, next: Next)
 
 /// What is not there, in the caller's own language.
 async fn unknown(request: Request) -> Response {
-    let content = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    if content.is_some_and(|content| content.starts_with("application/grpc")) {
+    if is_grpc(&request) {
         let status = tonic::Status::unimplemented("there is no such method; reflection lists those that there are");
         return status.into_http::<axum::body::Body>();
     }
     let message = format!("nothing is at {}; events go to POST /v1/events\n", request.uri().path());
     (StatusCode::NOT_FOUND, message).into_response()
+}
+
+fn is_grpc(request: &Request) -> bool {
+    let content = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    content.is_some_and(|content| content.starts_with("application/grpc"))
 }

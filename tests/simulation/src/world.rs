@@ -319,12 +319,6 @@ impl Shards for Shown {
         let (_, driver) = running.as_ref()?;
         driver.status().shards().into_iter().find(|one| one.shard == shard).and_then(|one| one.halted)
     }
-
-    fn is_close_due(&self, shard: Shard) -> bool {
-        let running = lock(&self.0);
-        let shards = running.as_ref().map(|(_, driver)| driver.status().shards()).unwrap_or_default();
-        shards.iter().any(|one| one.shard == shard && one.close_due)
-    }
 }
 
 #[async_trait]

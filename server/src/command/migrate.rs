@@ -1,0 +1,46 @@
+//! `farthing migrate`: makes what a cluster's processes need before they start.
+
+use crate::config::{Config, Stage};
+use crate::failure::{Failure, Result};
+use crate::output;
+use crate::system::backends::Backends;
+use crate::system::keys;
+use clap::Args;
+use std::path::PathBuf;
+use storage::keyring::Keyring;
+
+const AFTER: &str = "\
+Examples:
+  farthing migrate --config farthing.toml                        topic, tables, schema
+  farthing migrate --config farthing.toml --admin-key admin.key  and the first admin key, for `farthing keys create`
+
+Run it once before a release is started; running it again changes nothing. Processes refuse to start on what does not fit.";
+
+/// Makes topic, tables and schema of a cluster, or brings them to this version.
+#[derive(Debug, Args)]
+#[command(after_help = AFTER)]
+pub(crate) struct Arguments {
+    /// The configuration file, as for `serve`.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// Make the installation's first admin key, where there is none, and write it to this file.
+    #[arg(long, value_name = "FILE")]
+    admin_key: Option<PathBuf>,
+}
+
+pub(crate) async fn run(arguments: Arguments) -> Result {
+    let (config, _) = Config::read(&arguments.config, Stage::Invoicer, None)?;
+    let mut backends = Backends::new(&config);
+    for line in backends.migrate().await? {
+        output::line(line)?;
+    }
+    if let Some(file) = &arguments.admin_key {
+        let keyring = Keyring::open(backends.books().await?).await.map_err(Failure::refused)?;
+        if keys::first_key(&keyring, file).await? {
+            output::line(format_args!("keys: the first admin key stands in {}", file.display()))?;
+        } else {
+            output::line("keys: the first admin key was made before")?;
+        }
+    }
+    Ok(())
+}

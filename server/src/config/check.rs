@@ -1,0 +1,151 @@
+//! What a configuration must be before anything is started with it.
+
+use super::{Books, Charges, Config, Invoicer, Log, Pod, Port, Postgres, Rater, Secret, Stage, Telemetry, Tls, file};
+use crate::failure::{Failure, Result, read_text};
+use pricing::time::Span;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+use storage::shard::ShardCount;
+
+impl Config {
+    /// Reads a file for a stage.
+    ///
+    /// # Errors
+    /// The first thing that cannot be, with its place in the file.
+    pub(crate) fn read(path: &Path, stage: Stage, pod: Option<Pod>) -> Result<(Self, Telemetry)> {
+        Self::parse(&read_text(path)?, stage, pod).map_err(|failure| failure.within(path.display()))
+    }
+
+    /// The same, from its text.
+    pub(super) fn parse(text: &str, stage: Stage, pod: Option<Pod>) -> Result<(Self, Telemetry)> {
+        // The message has the place, the line itself and the words that would fit.
+        let file: file::File = toml::from_str(text).map_err(|error| Failure::refused(error.to_string().trim_end()))?;
+        let file::File { tls, log, charges, books, ingest, rater, invoicer, telemetry, .. } = &file;
+        let config = Self {
+            stage,
+            port: port(&file, tls.as_ref(), stage)?,
+            log: log.as_ref().map(self::log).transpose()?,
+            charges: charges.as_ref().map(self::charges),
+            books: books.as_ref().map(self::books).transpose()?,
+            ingest: self::ingest(ingest),
+            rater: self::rater(rater, pod)?,
+            invoicer: Invoicer { name: invoicer.name.clone(), allow_clock_jump: false },
+            test_clock: file.test_clock,
+            key_file: None,
+        };
+        config.complete()?;
+        let file::Telemetry { otlp, log, filter } = telemetry;
+        Ok((config, Telemetry { otlp: otlp.clone(), format: *log, filter: filter.clone() }))
+    }
+
+    /// Every stage has what it works with.
+    fn complete(&self) -> Result {
+        let Self { stage, .. } = self;
+        let needs = [
+            ("[log]", true, self.log.is_some()),
+            ("[charges]", stage.rates() || stage.invoices(), self.charges.is_some()),
+            ("[books]", stage.ingests() || stage.invoices(), self.books.is_some()),
+            ("[rater] data", stage.rates(), self.rater.data.is_some()),
+        ];
+        match needs.into_iter().find(|(_, is_needed, is_there)| *is_needed && !is_there) {
+            Some((section, ..)) => {
+                Err(Failure::refused(format_args!("{section} is missing, which `serve {}` works with", stage.word())))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// Refuses to be reached from other machines in plain text, unless told to.
+pub(crate) fn plaintext(listen: SocketAddr, has_tls: bool, is_allowed: bool, how: &str) -> Result {
+    if listen.ip().is_loopback() || has_tls || is_allowed {
+        return Ok(());
+    }
+    Err(Failure::refused(format_args!(
+        "{listen} can be reached from other machines, and there is no TLS: give [tls] in a configuration file, listen on \
+         127.0.0.1 behind a proxy that has it, or say {how}"
+    )))
+}
+
+fn port(file: &file::File, tls: Option<&file::Tls>, stage: Stage) -> Result<Port> {
+    let mut port = Port::new(file.listen.unwrap_or_else(Port::default_address), stage);
+    port.tls = tls.map(|tls| Tls {
+        cert_file: tls.cert_file.clone(),
+        key_file: tls.key_file.clone(),
+        client_ca_file: tls.client_ca_file.clone(),
+    });
+    plaintext(port.listen, port.tls.is_some(), file.allow_plaintext, "allow_plaintext = true")?;
+    set(&mut port.connections_max, file.connections_max);
+    set(&mut port.streams_max, file.streams_max);
+    if port.connections_max == 0 || port.streams_max == 0 {
+        return Err(Failure::refused("connections_max and streams_max are at least 1"));
+    }
+    if let Some(age) = file.connection_age {
+        port.connection_age = Some(duration(age)).filter(|age| !age.is_zero());
+    }
+    Ok(port)
+}
+
+fn log(log: &file::Log) -> Result<Log> {
+    match log {
+        file::Log::Embedded(file::Segments { dir, shards }) => {
+            let shards = ShardCount::new(*shards).filter(|shards| shards.get() <= 1024);
+            let shards = shards.ok_or_else(|| Failure::refused("[log] shards is a number from 1 to 1024"))?;
+            Ok(Log::Embedded { dir: dir.clone(), shards })
+        }
+    }
+}
+
+fn charges(charges: &file::Charges) -> Charges {
+    match charges {
+        file::Charges::Embedded(folder) => Charges::Embedded { dir: folder.dir.clone() },
+    }
+}
+
+fn books(books: &file::Books) -> Result<Books> {
+    Ok(match books {
+        file::Books::Embedded(folder) => Books::Embedded { dir: folder.dir.clone() },
+        file::Books::Postgres(file::Postgres { url, password_file, password_env, ca_file, connections_max }) => {
+            let key = "[books] postgres password";
+            Books::Postgres(Postgres {
+                url: url.clone(),
+                password: Secret::read(key, password_file.as_deref(), password_env.as_deref())?,
+                ca_file: ca_file.clone(),
+                connections_max: *connections_max,
+            })
+        }
+    })
+}
+
+fn ingest(some: &file::Ingest) -> ingest::Options {
+    let mut options = ingest::Options::default();
+    set(&mut options.limits.request_events_max, some.request_events_max);
+    set(&mut options.limits.request_bytes_max, some.request_bytes_max);
+    set(&mut options.limits.properties_max, some.properties_max);
+    set(&mut options.queued_bytes_max, some.queued_bytes_max);
+    set(&mut options.stream_requests_max, some.stream_requests_max);
+    options
+}
+
+fn rater(some: &file::Rater, pod: Option<Pod>) -> Result<Rater> {
+    let mut options = rater::driver::Options::default();
+    set(&mut options.unsent_bytes_max, some.unsent_bytes_max);
+    set(&mut options.insert_rows_max, some.insert_rows_max);
+    set(&mut options.ids_bytes_max, some.ids_bytes_max);
+    set(&mut options.snapshot_every, some.snapshot_every.map(duration));
+    let written = some.pod.as_deref().map(str::parse).transpose();
+    let written = written.map_err(|reason: String| Failure::refused(format_args!("[rater] pod: {reason}")))?;
+    Ok(Rater { data: some.data.clone(), pod: pod.or(written).unwrap_or_default(), options })
+}
+
+fn set<T>(option: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *option = value;
+    }
+}
+
+fn duration(span: Span) -> Duration {
+    // A span is never negative.
+    Duration::from_nanos(u64::try_from(span.nanos()).unwrap_or_default())
+}

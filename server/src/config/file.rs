@@ -1,0 +1,115 @@
+//! What can be written in a configuration file: one shape for every stage, so that one file serves all of them.
+
+use super::LogFormat;
+use pricing::time::{Instant, Span};
+use serde::Deserialize;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// The whole file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct File {
+    pub(super) listen: Option<SocketAddr>,
+    /// Listen beyond this machine without TLS, as behind a mesh that has it.
+    pub(super) allow_plaintext: bool,
+    pub(super) connections_max: Option<usize>,
+    pub(super) streams_max: Option<u32>,
+    /// `0s`: connections may become as old as they like.
+    pub(super) connection_age: Option<Span>,
+    pub(super) test_clock: Option<Instant>,
+    pub(super) tls: Option<Tls>,
+    pub(super) log: Option<Log>,
+    pub(super) charges: Option<Charges>,
+    pub(super) books: Option<Books>,
+    pub(super) ingest: Ingest,
+    pub(super) rater: Rater,
+    pub(super) invoicer: Invoicer,
+    pub(super) telemetry: Telemetry,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Tls {
+    pub(super) cert_file: PathBuf,
+    pub(super) key_file: PathBuf,
+    pub(super) client_ca_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Log {
+    Embedded(Segments),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Charges {
+    Embedded(Folder),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Books {
+    Embedded(Folder),
+    Postgres(Postgres),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Segments {
+    pub(super) dir: PathBuf,
+    pub(super) shards: u16,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Folder {
+    pub(super) dir: PathBuf,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Postgres {
+    pub(super) url: String,
+    pub(super) password_file: Option<PathBuf>,
+    pub(super) password_env: Option<String>,
+    pub(super) ca_file: Option<PathBuf>,
+    pub(super) connections_max: Option<usize>,
+}
+
+/// Bounds of ingest; what is left out keeps its default.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Ingest {
+    pub(super) request_events_max: Option<usize>,
+    pub(super) request_bytes_max: Option<usize>,
+    pub(super) properties_max: Option<usize>,
+    pub(super) queued_bytes_max: Option<usize>,
+    pub(super) stream_requests_max: Option<usize>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Rater {
+    pub(super) data: Option<PathBuf>,
+    pub(super) pod: Option<String>,
+    pub(super) unsent_bytes_max: Option<usize>,
+    pub(super) insert_rows_max: Option<usize>,
+    pub(super) ids_bytes_max: Option<usize>,
+    pub(super) snapshot_every: Option<Span>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Invoicer {
+    pub(super) name: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Telemetry {
+    pub(super) otlp: Option<String>,
+    pub(super) log: Option<LogFormat>,
+    pub(super) filter: Option<String>,
+}

@@ -1,0 +1,201 @@
+//! How the stages of one process start, one after another, and what keeps them going.
+//!
+//! The invoicer waits for the lease; ingest waits until the log has its first records, which the leading invoicer writes.
+//! Until all of it is there the port answers health checks only.
+
+use super::catalogs;
+use super::keys::{self, Keys};
+use super::shards;
+use super::state::{State, wall};
+use super::web;
+use crate::config::{self, Config};
+use crate::failure::{Failure, Result};
+use ingest::Ingest;
+use invoicer::Invoicer;
+use invoicer::ledger::{Clock, Ledger};
+use invoicer::publisher;
+use pricing::time::Instant;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+use storage::books::Books;
+use storage::charges::Charges;
+use storage::log::Log;
+use storage::shard::Offset;
+use tokio::task::JoinSet;
+
+/// What the stages of a process work with.
+pub(super) struct Stages {
+    pub(super) config: Config,
+    pub(super) state: Arc<State>,
+    pub(super) log: Arc<dyn Log>,
+    pub(super) charges: Option<Arc<dyn Charges>>,
+    pub(super) books: Option<Arc<dyn Books>>,
+    /// Under which name the lease is held.
+    pub(super) holder: String,
+}
+
+/// How often ingest looks whether a catalog changed.
+const CATALOGS_EVERY: Duration = Duration::from_secs(1);
+/// How often a test system's ingest looks at log time.
+const CLOCK_EVERY: Duration = Duration::from_millis(50);
+/// How often it is looked whether what a start waits for has come.
+const WAIT: Duration = Duration::from_millis(500);
+
+impl Stages {
+    /// Starts them, and works until something needs a person.
+    pub(super) async fn run(self) -> Failure {
+        let mut tasks = JoinSet::new();
+        if let Err(failure) = self.start(&mut tasks).await {
+            return failure;
+        }
+        match self.state.invoicer.get() {
+            Some(invoicer) => match invoicer.run().await {
+                Ok(()) => Failure::refused("the invoicer ended by itself"),
+                Err(error) => Failure::refused(error),
+            },
+            None => std::future::pending().await,
+        }
+    }
+
+    async fn start(&self, tasks: &mut JoinSet<()>) -> Result {
+        let state = &self.state;
+        let looking = (state.clone(), self.log.clone());
+        state.look(self.log.as_ref()).await;
+        tasks.spawn(async move {
+            loop {
+                tokio::time::sleep(super::state::LOOK).await;
+                looking.0.look(looking.1.as_ref()).await;
+            }
+        });
+        let refresh = match &self.books {
+            None => None,
+            Some(books) => {
+                let keys = Keys::open(books, self.config.key_file.as_deref()).await?;
+                if self.config.stage.invoices() {
+                    let invoicer = self.lead(books, &keys).await?;
+                    // It is set here only, once.
+                    let _ = state.invoicer.set(invoicer);
+                }
+                if self.config.stage.ingests() { Some(self.ingest(books, &keys, tasks).await?) } else { None }
+            }
+        };
+        let services = web::services(state.ingest.get(), state.invoicer.get(), refresh);
+        let _ = state.services.set(services);
+        Ok(())
+    }
+
+    /// Starts the invoicer; where another process holds the lease, waits until that ends.
+    async fn lead(&self, books: &Arc<dyn Books>, keys: &Keys) -> Result<Invoicer> {
+        let charges = self.charges.clone().ok_or_else(|| Failure::refused("[charges] is missing"))?;
+        let shards: Arc<dyn invoicer::advance::Shards> = match &self.state.rater {
+            Some(status) => Arc::new(shards::Here::new(status.clone())),
+            None => Arc::new(shards::Elsewhere),
+        };
+        let mut clock = publisher::Options::new(&self.holder, Arc::new(wall), keys::random()?);
+        clock.test_clock = self.config.test_clock;
+        clock.allow_jump = self.config.invoicer.allow_clock_jump;
+        let mut stands_by = false;
+        loop {
+            let parts = invoicer::Parts {
+                books: books.clone(),
+                log: self.log.clone(),
+                charges: charges.clone(),
+                shards: shards.clone(),
+                keys: Arc::new(keys.clone()),
+            };
+            match Invoicer::start(parts, clock.clone()).await {
+                Ok(invoicer) => return Ok(invoicer),
+                Err(publisher::Error::LeaseLost) if !stands_by => {
+                    stands_by = true;
+                    self.state.awaits("standing by: another process holds the lease");
+                }
+                Err(publisher::Error::LeaseLost) => {}
+                Err(error @ publisher::Error::Ledger(_)) if stands_by => {
+                    tracing::warn!(%error, "the lease cannot be asked for");
+                }
+                Err(error) => return Err(Failure::refused(error)),
+            }
+            tokio::time::sleep(WAIT).await;
+        }
+    }
+
+    /// Starts ingest, once the log has its first records.
+    async fn ingest(&self, books: &Arc<dyn Books>, keys: &Keys, tasks: &mut JoinSet<()>) -> Result<web::Refresh> {
+        self.log_is_open().await;
+        let catalogs = Arc::new(ingest::Catalogs::new());
+        let source = Arc::new(catalogs::Source::new(books.clone()));
+        source.refresh(&catalogs).await.map_err(Failure::refused)?;
+        let known = keys.clone();
+        let parts = ingest::Parts {
+            log: self.log.clone(),
+            keys: Arc::new(move |key: &str| known.caller(key)),
+            catalogs: catalogs.clone(),
+            clock: self.receipt_clock(books, tasks).await?,
+        };
+        let _ = self.state.ingest.set(Ingest::start(self.config.ingest.clone(), parts));
+        tasks.spawn(ingest::catalogs::follow(catalogs.clone(), source.clone(), CATALOGS_EVERY));
+        Ok(web::Refresh { source, catalogs })
+    }
+
+    /// Waits until every shard has its first record: nothing may stand before it.
+    async fn log_is_open(&self) {
+        let mut shards: Vec<_> = self.log.shards().all().collect();
+        let mut is_told = false;
+        while let Some(shard) = shards.last() {
+            match self.log.bounds(*shard).await {
+                Ok(bounds) if bounds.end > Offset(0) => {
+                    shards.pop();
+                    continue;
+                }
+                Ok(_) if !is_told => self.state.awaits("waiting for an invoicer, which opens a new log"),
+                Ok(_) => {}
+                Err(error) if !is_told => {
+                    self.state.awaits("waiting for the log");
+                    tracing::warn!(%error, "the log cannot be read");
+                }
+                Err(_) => {}
+            }
+            is_told = true;
+            tokio::time::sleep(WAIT).await;
+        }
+    }
+
+    /// What stamps events without a time: log time in a test system, so that runs repeat.
+    async fn receipt_clock(&self, books: &Arc<dyn Books>, tasks: &mut JoinSet<()>) -> Result<Arc<dyn ingest::Clock>> {
+        if self.config.test_clock.is_none() {
+            return Ok(Arc::new(ingest::WallClock));
+        }
+        if let Some(invoicer) = self.state.invoicer.get() {
+            let publisher = invoicer.publisher().clone();
+            return Ok(Arc::new(move || publisher.log_time()));
+        }
+        let ledger = Ledger::new(books.clone());
+        let read = ledger.get::<Clock>(None, Clock::ID).await.map_err(Failure::refused)?;
+        let log_time = Arc::new(AtomicI64::new(read.map_or(0, |clock| clock.value.log_time.nanos())));
+        let shown = log_time.clone();
+        tasks.spawn(async move {
+            loop {
+                tokio::time::sleep(CLOCK_EVERY).await;
+                if let Ok(Some(clock)) = ledger.get::<Clock>(None, Clock::ID).await {
+                    log_time.store(clock.value.log_time.nanos(), Ordering::Relaxed);
+                }
+            }
+        });
+        Ok(Arc::new(move || Instant::from_nanos(shown.load(Ordering::Relaxed))))
+    }
+}
+
+/// Under which name a process holds the lease: the same after a restart, another for another process.
+pub(super) fn holder(config: &Config, port: u16) -> String {
+    match (&config.invoicer.name, &config.books) {
+        (Some(name), _) => name.clone(),
+        // Its folder has one process at a time.
+        (None, Some(config::Books::Embedded { .. })) => "embedded".to_owned(),
+        (None, _) => {
+            let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+            let name = name.or_else(|| std::env::var("HOSTNAME").ok()).unwrap_or_else(|| "farthing".to_owned());
+            format!("{}:{port}", name.trim())
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! What a process is doing, as health checks and metrics ask for it.
+
+use crate::config::{Config, Stage};
+use ingest::Ingest;
+use invoicer::Invoicer;
+use pricing::time::{Instant, Span};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+use storage::log::Log;
+use storage::shard::{Offset, Shard};
+
+/// Shared by everything that answers for the process.
+pub(super) struct State {
+    pub(super) stage: Stage,
+    /// How the rater's shards are, where it runs here.
+    pub(super) rater: Option<rater::driver::Status>,
+    /// Set once it takes events.
+    pub(super) ingest: OnceLock<Ingest>,
+    /// Set once this process holds the lease.
+    pub(super) invoicer: OnceLock<Invoicer>,
+    /// What is served, set once all of it is there.
+    pub(super) services: OnceLock<axum::Router>,
+    awaited: Mutex<&'static str>,
+    stopping: AtomicBool,
+    ends: Mutex<Ends>,
+}
+
+/// Where the log ends, as last seen, and when that was.
+#[derive(Clone, Debug, Default)]
+struct Ends {
+    shards: BTreeMap<Shard, Offset>,
+    seen: Option<tokio::time::Instant>,
+}
+
+/// How often it is looked where the log ends.
+pub(super) const LOOK: Duration = Duration::from_secs(2);
+/// What was seen longer ago is not known.
+const SEEN_MAX: Duration = Duration::from_secs(30);
+/// A Tick comes every second.
+const TICK_MAX: Span = Span::from_seconds(30);
+
+// === impl State ===
+
+impl State {
+    pub(super) fn new(config: &Config, rater: Option<rater::driver::Status>) -> Self {
+        Self {
+            stage: config.stage,
+            rater,
+            ingest: OnceLock::new(),
+            invoicer: OnceLock::new(),
+            services: OnceLock::new(),
+            awaited: Mutex::new("starting"),
+            stopping: AtomicBool::new(false),
+            ends: Mutex::default(),
+        }
+    }
+
+    /// Says what the start waits for.
+    pub(super) fn awaits(&self, what: &'static str) {
+        tracing::info!("{what}");
+        *self.awaited.lock().unwrap_or_else(PoisonError::into_inner) = what;
+    }
+
+    /// What the start waits for.
+    pub(super) fn awaited(&self) -> &'static str {
+        *self.awaited.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From now on it is not ready.
+    pub(super) fn stop(&self) {
+        self.stopping.store(true, Ordering::Release);
+    }
+
+    /// Looks where the log ends, for the shards that are rated here.
+    pub(super) async fn look(&self, log: &dyn Log) {
+        let Some(rater) = &self.rater else { return };
+        let mut shards = BTreeMap::new();
+        for shard in rater.shards() {
+            match log.bounds(shard.shard).await {
+                Ok(bounds) => drop(shards.insert(shard.shard, bounds.end)),
+                Err(error) => {
+                    tracing::debug!(shard = %shard.shard, %error, "the end of the log is not known");
+                    return;
+                }
+            }
+        }
+        let seen = Some(tokio::time::Instant::now());
+        *self.ends.lock().unwrap_or_else(PoisonError::into_inner) = Ends { shards, seen };
+    }
+
+    /// Where the log ends, as last seen; a shard that was never seen is left out.
+    pub(super) fn ends(&self) -> BTreeMap<Shard, Offset> {
+        self.ends.lock().unwrap_or_else(PoisonError::into_inner).shards.clone()
+    }
+
+    /// Whether all that runs here can do its work; the reason where it cannot.
+    pub(super) fn ready(&self) -> Result<(), String> {
+        self.started()?;
+        match self.stage {
+            Stage::Ingest => self.ingest(),
+            Stage::Rater => self.rater(),
+            Stage::Invoicer => self.invoicer(),
+            // A shard that halted stops no other, and no sender: it shows in metrics and in `status`.
+            Stage::All => self.ingest().and_then(|()| self.lag()).and_then(|()| self.invoicer()),
+        }
+    }
+
+    /// Whether events can be taken.
+    pub(super) fn ingest(&self) -> Result<(), String> {
+        self.started()?;
+        self.ingest.get().map(|_| ()).ok_or_else(|| "no ingest runs here".to_owned())
+    }
+
+    /// Whether every shard is rated, and how far is known.
+    fn rater(&self) -> Result<(), String> {
+        let shards = self.rater.as_ref().map(rater::driver::Status::shards).unwrap_or_default();
+        if let Some((shard, reason)) = shards.iter().find_map(|one| one.halted.as_ref().map(|why| (one.shard, why))) {
+            return Err(format!("shard {shard} halted: {reason}"));
+        }
+        self.lag()
+    }
+
+    fn lag(&self) -> Result<(), String> {
+        let seen = self.ends.lock().unwrap_or_else(PoisonError::into_inner).seen;
+        match seen {
+            Some(seen) if seen.elapsed() < SEEN_MAX => Ok(()),
+            _ => Err("the end of the log is not known: it cannot be read now".to_owned()),
+        }
+    }
+
+    /// Whether this process leads and log time moves.
+    pub(super) fn invoicer(&self) -> Result<(), String> {
+        self.started()?;
+        let invoicer = self.invoicer.get().ok_or_else(|| "no invoicer runs here".to_owned())?;
+        let publisher = invoicer.publisher();
+        let behind = wall().since(publisher.log_time());
+        if publisher.is_test_clock() || behind < TICK_MAX {
+            Ok(())
+        } else {
+            Err(format!("log time stands {behind} behind the wall clock: no Tick gets through"))
+        }
+    }
+
+    fn started(&self) -> Result<(), String> {
+        if self.stopping.load(Ordering::Acquire) {
+            return Err("stopping".to_owned());
+        }
+        if self.services.get().is_some() { Ok(()) } else { Err(self.awaited().to_owned()) }
+    }
+}
+
+/// The wall clock.
+pub(super) fn wall() -> Instant {
+    ingest::Clock::now(&ingest::WallClock)
+}
