@@ -16,6 +16,7 @@ pub mod embedded;
 pub mod kafka;
 pub mod keyring;
 pub mod log;
+pub mod objects;
 pub mod output;
 pub mod postgres;
 pub mod record;

@@ -54,7 +54,8 @@ impl Snapshots {
         Ok(Self { dir: dir.to_owned() })
     }
 
-    fn path(&self, shard: Shard, next: Offset, kind: &str) -> PathBuf {
+    /// Where a snapshot of this kind (`draft`, `pending`, `good`) lies.
+    pub(crate) fn path(&self, shard: Shard, next: Offset, kind: &str) -> PathBuf {
         self.shard_dir(shard).join(format!("{:020}.{kind}", next.0))
     }
 
@@ -135,8 +136,26 @@ impl Snapshots {
         Ok(places)
     }
 
-    fn open_pieces(&self, shard: Shard, next: Offset) -> Result<Pieces, Error> {
-        let path = self.path(shard, next, "good");
+    /// Makes a draft that came from elsewhere good, when it is whole; removes it otherwise.
+    pub(crate) async fn adopt(&self, shard: Shard, next: Offset) -> Result<(), Error> {
+        let adopt = move |this: &Self| {
+            let draft = this.path(shard, next, "draft");
+            let whole = this
+                .open_pieces(shard, next, "draft")
+                .and_then(|mut pieces| pieces.try_for_each(|piece| piece.map(drop)));
+            if let Err(error) = whole {
+                let _ = std::fs::remove_file(&draft);
+                return Err(error);
+            }
+            let renamed = std::fs::rename(&draft, this.path(shard, next, "good"));
+            let synced = renamed.and_then(|()| sync_dir(&this.shard_dir(shard))).and_then(|()| sync_dir(&this.dir));
+            synced.map_err(|error| unavailable(&draft, &error))
+        };
+        self.blocking(adopt).await
+    }
+
+    fn open_pieces(&self, shard: Shard, next: Offset, kind: &str) -> Result<Pieces, Error> {
+        let path = self.path(shard, next, kind);
         let failed = |error: io::Error| unavailable(&path, &error);
         let mut file = File::open(&path).map_err(failed)?;
         let whole = file.metadata().map_err(failed)?.len();
@@ -169,7 +188,7 @@ impl crate::snapshots::Snapshots for Snapshots {
     }
 
     async fn read(&self, shard: Shard, next: Offset) -> Result<CheckedChunks, Error> {
-        let pieces = self.blocking(move |this| this.open_pieces(shard, next)).await?;
+        let pieces = self.blocking(move |this| this.open_pieces(shard, next, "good")).await?;
         Ok(Box::new(pieces))
     }
 }

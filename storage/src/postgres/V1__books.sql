@@ -67,7 +67,7 @@ CREATE FUNCTION commit_documents(
 DECLARE
     refused  integer;
     entry    bigint;
-    document bigint;
+    found_number   bigint;
     found_revision bigint;
     found_body     text;
 BEGIN
@@ -81,26 +81,26 @@ BEGIN
     END LOOP;
     FOR place IN 1 .. cardinality(put_ids) LOOP
         refused := place;
-        SELECT d.number, d.revision, d.body INTO document, found_revision, found_body FROM documents d
+        SELECT d.number, d.revision, d.body INTO found_number, found_revision, found_body FROM documents d
         WHERE d.tenant = put_tenants[place] AND d.collection = put_collections[place] AND d.id = put_ids[place];
         IF put_expects[place] = -2 AND found_body IS NOT NULL
             OR put_expects[place] >= 0 AND (found_body IS NULL OR found_revision <> put_expects[place])
         THEN
             RAISE SQLSTATE 'FA001';
         END IF;
-        IF document IS NOT NULL THEN
+        IF found_number IS NOT NULL THEN
             UPDATE documents d SET body = put_bodies[place],
                 revision = CASE WHEN put_bodies[place] IS NULL THEN d.revision ELSE d.revision + 1 END
-            WHERE d.number = document;
-            DELETE FROM tags t WHERE t.document = commit_documents.document;
+            WHERE d.number = found_number;
+            DELETE FROM tags t WHERE t.document = found_number;
         ELSIF put_bodies[place] IS NOT NULL THEN
             INSERT INTO documents (tenant, collection, id, revision, body)
             VALUES (put_tenants[place], put_collections[place], put_ids[place], 1, put_bodies[place])
-            RETURNING number INTO document;
+            RETURNING number INTO found_number;
         END IF;
         IF put_bodies[place] IS NOT NULL AND put_tags[place] IS NOT NULL THEN
             INSERT INTO tags (tenant, collection, name, value, id, document)
-            SELECT put_tenants[place], put_collections[place], tag ->> 0, tag ->> 1, put_ids[place], document
+            SELECT put_tenants[place], put_collections[place], tag ->> 0, tag ->> 1, put_ids[place], found_number
             FROM json_array_elements(put_tags[place]::json) AS listed (tag)
             ON CONFLICT DO NOTHING;
         END IF;

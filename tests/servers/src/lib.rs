@@ -9,7 +9,9 @@
 mod kafka;
 mod postgres;
 mod process;
+mod s3;
 
 pub use kafka::Kafka;
 pub use postgres::Postgres;
 pub use process::{Process, free_ports, tools};
+pub use s3::S3;
