@@ -1,5 +1,7 @@
 //! Snapshots with copies off the volume: at another path, and in something that speaks S3.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests
+
 use bytes::Bytes;
 use servers::S3;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,7 @@
 //! The books in a real PostgreSQL.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests
+
 use pricing::id::TenantId;
 use pricing::time::{Instant, Span};
 use servers::Postgres;
