@@ -190,6 +190,15 @@ subscriptions: [{id: s-1, customer: c-1, plan: p, from: 2024-01-01}]
     assert_eq!((text(&bills[1], "net_exact"), text(&bills[1], "total")), ("0.01", "0.01"));
     let paid: i64 = bills.iter().map(|bill| minor(text(bill, "total"))).sum();
     assert_eq!(paid, 101 + 100);
+    // The adjustment opens to what came late, and to nothing that January's bill had counted already.
+    let opened = server.farthing(&["explain", text(&bills[1], "number"), "--json"]).json();
+    let charges: Vec<(&str, &str)> = opened["charges"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|charge| (text(charge, "id"), text(charge, "amount")))
+        .collect();
+    assert_eq!(charges, [("late", "-0.99"), ("b", "1")]);
     let check = server.farthing(&["check"]);
     assert_eq!(check.code, 0, "{}{}", check.out, check.err);
 }

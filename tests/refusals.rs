@@ -107,6 +107,28 @@ fn requests_that_cannot_be() {
 }
 
 #[test]
+fn names_that_nothing_has() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(data.path(), CLOCK);
+    server.apply(CATALOG);
+    let refused = |arguments: &[&str], must_say: &[&str]| one_line(&server.farthing(arguments).refused(), must_say);
+    refused(&["usage", "--customer", "c-2"], &["no customer 'c-2'", "did you mean 'c-1'"]);
+    refused(&["usage", "--meter", "token"], &["no meter 'token'", "did you mean 'tokens'"]);
+    refused(&["usage", "--customer", "c-2", "--preview"], &["no customer 'c-2'"]);
+    refused(
+        &["explain", "--customer", "c-1", "--subscription", "s-2", "--period", "2024-01-01"],
+        &["no subscription 's-2'", "did you mean 's-1'"],
+    );
+    refused(&["keys", "create", "--scope", "read", "--tenant", "acne"], &["no tenant 'acne'", "did you mean 'acme'"]);
+    let file = data.path().join("other.yaml");
+    std::fs::write(&file, CATALOG.replace("aggregate", "agregate")).unwrap();
+    let file = file.to_string_lossy();
+    refused(&["apply", "-f", &file], &["other.yaml: line 4"]);
+    std::fs::write(&*file, CATALOG).unwrap();
+    refused(&["apply", "-f", &file, "--tenant", "other"], &["other.yaml", "'acme'", "'other'"]);
+}
+
+#[test]
 fn a_broken_line_is_named() {
     let data = tempfile::tempdir().unwrap();
     let server = Server::start(data.path(), CLOCK);

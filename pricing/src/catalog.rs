@@ -36,7 +36,7 @@ mod tree;
 
 pub use change::{Action, Change, EntityChange};
 pub use entity::{Entity, Entry, Kind};
-pub use error::{Error, Errors};
+pub use error::{Error, Errors, near};
 pub use file::{Declared, File};
 
 use crate::id::{CreditId, CustomerId, MeterId, PlanId, SellerId, SubscriptionId, TaxId, TenantId};

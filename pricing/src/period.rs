@@ -317,6 +317,28 @@ impl Zone {
         self.0.to_datetime(time.to_jiff()).date()
     }
 
+    /// The first moment of the day that `time` lies in.
+    ///
+    /// # Errors
+    /// See [`Zone::midnight`].
+    pub fn day(&self, time: Instant) -> Result<Instant, Error> {
+        self.midnight(self.date(time))
+    }
+
+    /// True where the zone's clock shows a full hour whenever that of UTC does.
+    pub fn has_full_hours(&self, time: Instant) -> bool {
+        self.past_hour(time) == 0
+    }
+
+    /// The date so many days after the one that the zone's calendar shows.
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`].
+    pub fn date_after(&self, time: Instant, days: u32) -> Result<Date, Error> {
+        let span = jiff::Span::new().try_days(days).map_err(|_| Error::OutOfRange)?;
+        self.date(time).checked_add(span).map_err(|_| Error::OutOfRange)
+    }
+
     /// How far the zone's clock is past a full hour of UTC, in nanoseconds.
     fn past_hour(&self, time: Instant) -> i64 {
         i64::from(self.0.to_offset(time.to_jiff()).seconds()).saturating_mul(1_000_000_000).rem_euclid(HOUR_NANOS)

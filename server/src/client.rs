@@ -170,7 +170,7 @@ fn root(error: &dyn std::error::Error) -> String {
     cause.to_string()
 }
 
-/// What a server's refusal says to people.
+/// What a server's refusal says to people: one message.
 pub(crate) fn refusal(status: &Status) -> Failure {
     let mut message = match status.message() {
         "" => format!("the server answered {:?}", status.code()),
@@ -179,12 +179,12 @@ pub(crate) fn refusal(status: &Status) -> Failure {
     let details = status.get_error_details();
     for violation in details.bad_request().map(|request| request.field_violations.as_slice()).unwrap_or_default() {
         if !message.contains(&violation.description) {
-            message.push_str(&format!("\n  {}: {}", violation.field, violation.description));
+            message.push_str(&format!("; {}: {}", violation.field, violation.description));
         }
     }
     if status.code() == tonic::Code::Unauthenticated {
         message.push_str(&format!(
-            "\n  give --key or FARTHING_KEY (`serve` writes the first admin key to DATA/admin.key, here ./{LOCAL_KEY})"
+            "; give --key or FARTHING_KEY (`serve` writes the first admin key to DATA/admin.key, here ./{LOCAL_KEY})"
         ));
     }
     Failure::Refused(message)

@@ -66,6 +66,12 @@ impl<T, E: std::fmt::Display> Context<T> for std::result::Result<T, E> {
     }
 }
 
+/// Mistakes in a file, one on each line, each with the file's name as editors and people look for it.
+pub(crate) fn mistakes(file: &std::path::Path, messages: &str) -> Failure {
+    let lines: Vec<String> = messages.lines().map(|line| format!("{}: {line}", file.display())).collect();
+    Failure::Refused(lines.join("\n"))
+}
+
 /// Reads a whole text file.
 pub(crate) fn read_text(path: &std::path::Path) -> Result<String> {
     let bytes = std::fs::read(path).context(format_args!("cannot read {}", path.display()))?;

@@ -6,6 +6,7 @@
 //! | `failure`, `output` | what they get back: exit codes, one message, tables, JSON |
 //! | `config` | how a process is composed, from a file or flags |
 //! | `system`, `telemetry` | a running process: stages, storage, port; what it tells |
+//! | `local` | times, dates and numbers as people write and read them |
 //! | `client` | calls to a running server |
 //! | `reader` | files of events |
 //! | `command` | the commands, one file each |
@@ -18,6 +19,7 @@ mod command;
 mod config;
 mod demo;
 mod failure;
+mod local;
 mod offline;
 mod output;
 mod reader;

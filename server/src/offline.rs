@@ -10,7 +10,7 @@ pub(crate) use bills::bills;
 pub(crate) use fold::{Limits, Totals, declarations, fold};
 pub(crate) use period::Asked;
 
-use crate::failure::{Failure, Result, read_text};
+use crate::failure::{Failure, Result, mistakes, read_text};
 use pricing::catalog::{Catalog, File, Options};
 use pricing::id::TenantId;
 use pricing::time::Instant;
@@ -29,10 +29,7 @@ pub(crate) fn declared_at() -> Instant {
 /// All of its mistakes, with file and line.
 pub(crate) fn catalog(path: &Path) -> Result<Catalog> {
     let text = read_text(path)?;
-    let refuse = |errors: pricing::catalog::Errors| {
-        let lines: Vec<String> = errors.to_string().lines().map(|line| format!("{}: {line}", path.display())).collect();
-        Failure::Refused(lines.join("\n"))
-    };
+    let refuse = |errors: pricing::catalog::Errors| mistakes(path, &errors.to_string());
     let file = File::parse(&text).map_err(refuse)?;
     let tenant = match &file.tenant {
         Some(tenant) => tenant.clone(),

@@ -1,10 +1,10 @@
-//! What commands print: tables within 100 columns, or JSON.
+//! What commands print: tables, on a terminal within 100 columns, or JSON.
 
 use crate::failure::{Failure, Result};
 use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 use std::io::{IsTerminal, Write};
 
-/// Tables are never wider, also where the terminal is.
+/// Tables are never wider, also where the terminal is; but for those that are piped on.
 const WIDTH_MAX: u16 = 100;
 
 /// A line under the headings and nothing else.
@@ -47,8 +47,19 @@ pub(crate) struct Grid {
 impl Grid {
     /// An empty table with these headings.
     pub(crate) fn new(headings: &[&str]) -> Self {
+        // What is piped on is searched and cut: an id that wraps would be two.
+        let piped = !std::io::stdout().is_terminal();
+        Self::arranged(headings, if piped { ContentArrangement::Disabled } else { ContentArrangement::Dynamic })
+    }
+
+    /// One that always fits the page, where long texts wrap.
+    pub(crate) fn page(headings: &[&str]) -> Self {
+        Self::arranged(headings, ContentArrangement::Dynamic)
+    }
+
+    fn arranged(headings: &[&str], arrangement: ContentArrangement) -> Self {
         let mut table = Table::new();
-        table.load_style(STYLE).set_content_arrangement(ContentArrangement::Dynamic).set_width(width());
+        table.load_style(STYLE).set_content_arrangement(arrangement).set_width(width());
         let right: Vec<bool> = headings.iter().map(|heading| heading.starts_with('>')).collect();
         let cells = headings.iter().map(|heading| heading.trim_start_matches('>'));
         table.set_header(cells.zip(&right).map(|(text, right)| cell(text, *right)));

@@ -34,11 +34,12 @@ pub(crate) struct Terms {
     pub(crate) issue_zero: bool,
 }
 
-/// What numbers documents.
+/// What numbers documents, and until when they are to be paid.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Seller {
     pub(crate) prefix: String,
     pub(crate) credit_prefix: String,
+    pub(crate) terms_days: Option<u32>,
 }
 
 /// Who is billed, for what.

@@ -96,6 +96,7 @@ impl<'a> Numbers<'a> {
             hash,
             previous,
             issued: log_time,
+            due_date: due_date(desk, customer, content, log_time),
             test: self.test,
             basis,
         };
@@ -181,6 +182,13 @@ fn prefix(desk: &Desk, customer: &Customer, content: &Bill, test: bool) -> Strin
         prefix.push('-');
     }
     prefix
+}
+
+/// The last day of the seller's terms, for what is to be paid.
+fn due_date(desk: &Desk, customer: &Customer, content: &Bill, issued: Instant) -> Option<String> {
+    let days = desk.sellers.get(&desk.seller(customer, content.currency)?)?.terms_days?;
+    let date = customer.party.time_zone.date_after(issued, days).ok()?;
+    (content.due.0 > 0).then(|| date.to_string())
 }
 
 /// What a later check needs to make the same document again.

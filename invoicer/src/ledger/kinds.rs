@@ -133,6 +133,9 @@ pub struct Invoice {
     pub previous: String,
     /// Log time of issue.
     pub issued: Instant,
+    /// Until when it is to be paid: a date of the customer's calendar; none where the seller has no terms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due_date: Option<String>,
     /// True in a test system.
     pub test: bool,
     /// What it was made from.

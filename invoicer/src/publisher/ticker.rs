@@ -61,7 +61,8 @@ pub enum Error {
     },
     /// A test system was started as a real one.
     #[error(
-        "this system runs on a test clock (log time {log_time}); start it with --test-clock, or use another folder"
+        "this folder holds a test system, whose clock stands at {log_time}; start it with `--test-clock {log_time}` (it goes on \
+         from where it stands), or name another folder"
     )]
     IsTest {
         /// Log time.

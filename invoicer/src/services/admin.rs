@@ -2,7 +2,7 @@
 
 use super::access::{self, Key};
 use super::{Services, problem, words};
-use crate::ledger::Draft;
+use crate::ledger::{Draft, Filter, Tenant};
 use crate::publisher::{Announcement, Target};
 use pricing::id::TenantId;
 use proto::status::{self, Problem};
@@ -26,6 +26,7 @@ impl AdminService for Services {
         let named = Some(request.get_ref().tenant.as_str()).filter(|named| !named.is_empty());
         let named = named.or_else(|| status::tenant(request.metadata()));
         let tenant = self.access.tenant(&caller, named).await?;
+        self.known_tenant(&tenant).await?;
         let created = self.access.keys.create(Some(&tenant), scope, &caller.key).await;
         let (id, key) = created.map_err(|error| problem::unavailable(&error.to_string()))?;
         Ok(Response::new(v1::CreateKeyResponse { id, key }))
@@ -106,6 +107,19 @@ impl AdminService for Services {
 // === impl Services ===
 
 impl Services {
+    /// A key for a tenant that nobody declared would be of no use, or a typing error.
+    async fn known_tenant(&self, tenant: &TenantId) -> Result<(), Problem> {
+        let read = |error: crate::ledger::Error| problem::ledger(&error);
+        if self.ledger.get::<Tenant>(None, tenant.as_str()).await.map_err(read)?.is_some() {
+            return Ok(());
+        }
+        let known = self.ledger.all::<Tenant>(None, &Filter::default()).await.map_err(read)?;
+        let near = pricing::catalog::near(tenant.as_str(), known.iter().map(|known| known.id.as_str()));
+        let message =
+            format!("there is no tenant '{tenant}'{near}; `farthing apply` of a catalog file makes a new one");
+        Err(Problem::not_found("UNKNOWN_TENANT", message))
+    }
+
     /// Only the installation's own key may touch what all tenants share.
     async fn installation(&self, metadata: &MetadataMap, what: &str) -> Result<Caller, Problem> {
         let caller = self.access.caller(metadata, Scope::Admin).await?;

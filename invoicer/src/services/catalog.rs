@@ -78,8 +78,16 @@ impl Services {
     /// Who calls, and the tenant that the file is for: the installation's key takes it from the file.
     async fn for_file(&self, metadata: &MetadataMap, file: &File) -> Result<Granted, Problem> {
         let caller = self.access.caller(metadata, Scope::Admin).await?;
+        let asked = status::tenant(metadata).filter(|asked| !asked.is_empty());
         let tenant = match (&file.tenant, &caller.tenant) {
             (Some(named), Some(own)) if named != own => return Err(access::foreign(&caller, own, named)),
+            (Some(named), None) if asked.is_some_and(|asked| asked != named.as_str()) => {
+                let asked = asked.unwrap_or_default();
+                let message = format!(
+                    "the file is tenant '{named}'s, but the call is for '{asked}'; leave the one out that is wrong"
+                );
+                return Err(Problem::invalid("TENANT_MISMATCH", message));
+            }
             (Some(named), _) => named.clone(),
             (None, _) => self.access.tenant(&caller, status::tenant(metadata)).await?,
         };

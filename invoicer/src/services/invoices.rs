@@ -2,13 +2,16 @@
 
 use super::access::Granted;
 use super::{Services, page, problem, words};
-use crate::ledger::{self, Filter, Invoice, Status as BillStatus, Stored, StoredBill};
+use crate::ledger::{self, BasisPeriod, Filter, Invoice, Status as BillStatus, Stored, StoredBill};
 use pricing::id::TenantId;
 use proto::status::Problem;
 use proto::v1;
 use proto::v1::invoice_service_server::InvoiceService;
 use storage::keyring::Scope;
 use tonic::{Request, Response, Status, async_trait};
+
+/// Bills that are looked through at once.
+const EARLIER: usize = 20;
 
 #[async_trait]
 impl InvoiceService for Services {
@@ -122,16 +125,67 @@ impl Services {
         Ok(invoice.map(|invoice| invoice.value))
     }
 
+    /// The periods that an invoice adjusts: those that an earlier one of its chain was made from, too.
+    async fn adjusted(
+        &self,
+        tenant: &TenantId,
+        bill: &Stored<StoredBill>,
+        invoice: &Invoice,
+    ) -> Result<Vec<v1::AdjustedPeriod>, Problem> {
+        let mut adjusted = Vec::new();
+        if !invoice.canonical.contains(r#""kind":"adjustment""#) {
+            return Ok(adjusted);
+        }
+        // A period that is settled for the first time may have several manifests, too: it is looked for in vain.
+        let mut open: Vec<&BasisPeriod> = invoice.basis.periods.iter().filter(|period| period.revision > 1).collect();
+        let chain = format!("{}/{}/", bill.value.customer, bill.value.currency);
+        let mut filter =
+            Filter { prefix: Some(chain), after: Some(bill.id.clone()), descending: true, ..Filter::default() };
+        while !open.is_empty() {
+            let earlier = self.ledger.list::<StoredBill>(Some(tenant), &filter, EARLIER).await;
+            let earlier = earlier.map_err(|error| problem::ledger(&error))?;
+            let Some(last) = earlier.last() else { break };
+            filter.after = Some(last.id.clone());
+            for bill in &earlier {
+                let Some(before) = self.invoice(tenant, &bill.value).await? else { continue };
+                open.retain(|period| {
+                    let same = |other: &&BasisPeriod| {
+                        (&other.subscription, other.start) == (&period.subscription, period.start)
+                    };
+                    let Some(found) = before.basis.periods.iter().find(same) else { return true };
+                    adjusted.push(v1::AdjustedPeriod {
+                        subscription: period.subscription.to_string(),
+                        start: Some(words::timestamp(period.start)),
+                        from_offset: found.offset.0 + 1,
+                    });
+                    false
+                });
+            }
+        }
+        Ok(adjusted)
+    }
+
     async fn answer(
         &self,
         tenant: &TenantId,
         bill: Stored<StoredBill>,
     ) -> Result<Response<v1::GetInvoiceResponse>, Status> {
-        let document = match self.invoice(tenant, &bill.value).await? {
-            Some(invoice) => invoice.canonical,
-            None => open_document(&bill)?,
-        };
-        Ok(Response::new(v1::GetInvoiceResponse { summary: Some(summary(bill.id, &bill.value)), document }))
+        let mut answer = v1::GetInvoiceResponse::default();
+        match self.invoice(tenant, &bill.value).await? {
+            Some(invoice) => {
+                answer.issued = Some(words::timestamp(invoice.issued));
+                answer.due_date = invoice.due_date.clone().unwrap_or_default();
+                answer.test = invoice.test;
+                answer.adjusted = self.adjusted(tenant, &bill, &invoice).await?;
+                answer.document = invoice.canonical;
+            }
+            None => {
+                answer.document = open_document(&bill)?;
+                answer.test = self.publisher.is_test_clock();
+            }
+        }
+        answer.summary = Some(summary(bill.id, &bill.value));
+        Ok(Response::new(answer))
     }
 }
 

@@ -2,15 +2,25 @@
 
 use super::access::Granted;
 use super::{Services, page, problem, words};
+use pricing::catalog::entity::Customer;
+use pricing::catalog::{Entity, Kind};
+use pricing::id::{CustomerId, TenantId};
+use pricing::period::Zone;
 use pricing::time::Instant;
+
 use proto::status::Problem;
 use proto::v1;
 use proto::v1::usage_service_server::UsageService;
+use std::collections::BTreeMap;
+use storage::books::{DocumentKey, ListQuery};
 use storage::charges::{Charge, ExplainQuery, OutcomeQuery, PeriodKey, Resolution, Usage, UsageQuery};
 use storage::keyring::Scope;
 use storage::output::OutcomeKind;
 use storage::shard::Position;
 use tonic::{Request, Response, Status, async_trait};
+
+/// Names that are searched for one that comes near.
+const NAMES_MAX: usize = 1_000;
 
 #[async_trait]
 impl UsageService for Services {
@@ -23,20 +33,29 @@ impl UsageService for Services {
             v1::usage_request::By::Hour => Resolution::Hour,
         };
         let query = UsageQuery {
-            tenant,
             customer: words::optional("customer", &asked.customer)?,
             meter: words::optional("meter", &asked.meter)?,
             from: words::instant("from", asked.from.as_ref())?,
             until: words::instant("until", asked.until.as_ref())?,
+            tenant,
             by,
         };
-        let rows = self.charges.usage(&query).await.map_err(|error| problem::charges(&error))?;
-        Ok(Response::new(v1::UsageResponse { rows: rows.iter().map(usage_row).collect() }))
+        let zone = match &query.customer {
+            Some(customer) => self.customer(&query.tenant, customer).await?.time_zone,
+            None => Zone::utc(),
+        };
+        if let Some(meter) = &query.meter {
+            self.must_know(&query.tenant, Kind::Meter, meter.as_str()).await?;
+        }
+        let (rows, zone) = self.rows(query, zone).await?;
+        let time_zone = zone.name().to_owned();
+        Ok(Response::new(v1::UsageResponse { rows: rows.iter().map(usage_row).collect(), time_zone }))
     }
 
     async fn preview(&self, request: Request<v1::PreviewRequest>) -> Result<Response<v1::PreviewResponse>, Status> {
         let Granted { tenant, .. } = self.access.granted(request.metadata(), Scope::Read).await?;
-        let customer = words::required("customer", &request.into_inner().customer)?;
+        let customer: CustomerId = words::required("customer", &request.into_inner().customer)?;
+        self.must_know(&tenant, Kind::Customer, customer.as_str()).await?;
         let invoices = self.closer.preview(&tenant, &customer).await.map_err(|error| problem::close(&error))?;
         Ok(Response::new(v1::PreviewResponse { invoices }))
     }
@@ -61,6 +80,8 @@ impl UsageService for Services {
             after: page::after::<(Instant, Position)>(&asked.page_token)?,
             count_max: size + 1,
         };
+        self.must_know(&query.tenant, Kind::Customer, query.period.customer.as_str()).await?;
+        self.must_know(&query.tenant, Kind::Subscription, query.period.subscription.as_str()).await?;
         let mut charges = self.charges.explain(&query).await.map_err(|error| problem::charges(&error))?;
         let next_page_token = page::cut(&mut charges, size, |charge| (charge.time, charge.position));
         Ok(Response::new(v1::ExplainResponse {
@@ -85,6 +106,61 @@ impl UsageService for Services {
         let outcomes = outcomes.iter().map(serde_json::to_string).collect::<Result<_, _>>();
         let outcomes = outcomes.map_err(|error| Problem::internal("OUTCOME", error.to_string()))?;
         Ok(Response::new(v1::OutcomesResponse { outcomes, next_page_token }))
+    }
+}
+
+// === impl Services ===
+
+impl Services {
+    /// An entry of the catalog as the books keep it; the answer to a name that it has not got says what comes near.
+    async fn must_know(&self, tenant: &TenantId, kind: Kind, id: &str) -> Result<String, Problem> {
+        let collection = kind.word().to_owned();
+        let key = DocumentKey { tenant: Some(tenant.clone()), collection: collection.clone(), id: id.to_owned() };
+        let books = self.ledger.books();
+        if let Some(document) = books.get(&key).await.map_err(|error| problem::ledger(&error.into()))? {
+            return Ok(document.body);
+        }
+        let query = ListQuery { tenant: Some(tenant.clone()), collection, count_max: NAMES_MAX, ..Default::default() };
+        let known = books.list(&query).await.map_err(|error| problem::ledger(&error.into()))?;
+        Err(words::unknown(kind.word(), id, known.iter().map(|document| document.key.id.as_str())))
+    }
+
+    async fn customer(&self, tenant: &TenantId, id: &CustomerId) -> Result<Customer, Problem> {
+        let body = self.must_know(tenant, Kind::Customer, id.as_str()).await?;
+        match Entity::from_json(Kind::Customer, &body) {
+            Ok(Entity::Customer(entry)) => Ok(entry.is),
+            _ => Err(Problem::internal("BOOKS", format!("customer '{id}' cannot be read"))),
+        }
+    }
+
+    /// Usage with its days cut in the zone, where its clock lets hours of UTC be added up to them; or else in UTC.
+    async fn rows(&self, query: UsageQuery, zone: Zone) -> Result<(Vec<Usage>, Zone), Problem> {
+        let read = |error: storage::charges::Error| problem::charges(&error);
+        if query.by != Resolution::Day || zone == Zone::utc() {
+            return Ok((self.charges.usage(&query).await.map_err(read)?, zone));
+        }
+        let hours = UsageQuery { by: Resolution::Hour, ..query.clone() };
+        let rows = self.charges.usage(&hours).await.map_err(read)?;
+        if !rows.iter().filter_map(|row| row.bucket).all(|hour| zone.has_full_hours(hour)) {
+            return Ok((self.charges.usage(&query).await.map_err(read)?, Zone::utc()));
+        }
+        let overflow = |error: pricing::number::Error| Problem::internal("USAGE", error.to_string());
+        let mut days: Vec<Usage> = Vec::new();
+        let mut places = BTreeMap::new();
+        for mut row in rows {
+            row.bucket = row.bucket.and_then(|hour| zone.day(hour).ok());
+            let place = (row.subscription.clone(), row.period, row.price.clone(), row.group.clone(), row.bucket);
+            let at = *places.entry(place).or_insert(days.len());
+            match days.get_mut(at) {
+                None => days.push(row),
+                Some(day) => {
+                    day.count += row.count;
+                    day.quantity = day.quantity.add(row.quantity).map_err(overflow)?;
+                    day.amount = day.amount.add(row.amount).map_err(overflow)?;
+                }
+            }
+        }
+        Ok((days, zone))
     }
 }
 

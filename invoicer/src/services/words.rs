@@ -1,5 +1,6 @@
 //! Between the wire's words and ours.
 
+use pricing::catalog::near;
 use pricing::group::Group;
 use pricing::id;
 use pricing::time::Instant;
@@ -34,6 +35,12 @@ pub(super) fn required<T: FromStr<Err = id::Error>>(field: &str, text: &str) -> 
     text.parse().map_err(|error: id::Error| {
         Problem::invalid("ID", format!("{field}: {error}")).with_violation(field, error.to_string())
     })
+}
+
+/// The answer to a name that nothing has.
+pub(super) fn unknown<'a>(what: &str, found: &str, known: impl IntoIterator<Item = &'a str>) -> Problem {
+    let message = format!("there is no {what} '{found}'{}", near(found, known));
+    Problem::not_found("UNKNOWN_NAME", message)
 }
 
 /// A group on the wire.

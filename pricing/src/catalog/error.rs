@@ -70,7 +70,7 @@ impl fmt::Display for Errors {
 
 /// The known word that a wrong one was probably meant to be, as the end of a message: `; did you mean 'graduated'?`, or
 /// nothing.
-pub(super) fn near<'a>(found: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+pub fn near<'a>(found: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     let distance = |word: &str| strsim::damerau_levenshtein(found, word);
     let best = known.into_iter().map(|word| (distance(word), word)).min();
     let close = |distance: usize, word: &str| distance <= 1 + word.chars().count().max(found.chars().count()) / 4;

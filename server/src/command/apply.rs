@@ -1,12 +1,14 @@
 //! `farthing apply`: a catalog file's changes, shown and put in force.
 
 use crate::arguments::{Connection, Format};
-use crate::client::{Client, answer};
-use crate::failure::{Result, read_text};
+use crate::client::{Client, refusal};
+use crate::failure::{Failure, Result, mistakes, read_text};
 use crate::output;
 use clap::Args;
 use proto::v1;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use tonic::Status;
+use tonic_types::StatusExt;
 
 const AFTER: &str = "\
 Examples:
@@ -57,7 +59,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result {
     let request = v1::ApplyRequest { file, prune: arguments.prune, migrate: arguments.migrate };
     let mut catalog = Client::connect(&arguments.connection).await?.catalog();
     let call = if arguments.diff { catalog.diff(request).await } else { catalog.apply(request).await };
-    let changes = answer(call)?.changes;
+    let changes = call.map_err(|status| in_file(&arguments.file, &status))?.into_inner().changes;
     if arguments.format.json {
         return output::json(&Answer { applied: !arguments.diff, changes: changes.iter().map(described).collect() });
     }
@@ -73,6 +75,16 @@ pub(crate) async fn run(arguments: Arguments) -> Result {
         }
     }
     output::line(summary(&changes, arguments.diff))
+}
+
+/// The file's mistakes, each with the file's name; anything else as it is.
+fn in_file(file: &Path, status: &Status) -> Failure {
+    let details = status.get_error_details();
+    match details.error_info().map(|info| info.reason.as_str()) {
+        Some("CATALOG") => mistakes(file, status.message()),
+        Some("TENANT_MISMATCH") => Failure::refused(format_args!("{}: {}", file.display(), status.message())),
+        _ => refusal(status),
+    }
 }
 
 fn described(change: &v1::Change) -> Change<'_> {

@@ -10,7 +10,7 @@ use proto::v1;
 const AFTER: &str = "\
 Examples:
   farthing check                    every shard's log, every charge, every invoice
-  farthing check ACME-000017        one invoice
+  farthing check ACME-17            one invoice
 
 Exit code 1 when anything differs or is damaged; each finding names its place.";
 

@@ -3,14 +3,16 @@
 use crate::arguments::{Connection, Format};
 use crate::client::{Client, answer, instant_text, timestamp};
 use crate::failure::Result;
+use crate::local::moment;
 use crate::output;
 use clap::{Args, Subcommand};
 use pricing::time::Instant;
 use proto::v1;
 
 const AFTER: &str = "\
-Example:
-  farthing clock advance --to 2026-02-02T00:00:00Z
+Examples:
+  farthing clock advance --to 2026-02-02
+  farthing clock advance --to 2026-02-02T09:30:00Z
 
 Only a server started with `farthing serve --test-clock TIME` has such a clock.";
 
@@ -26,8 +28,8 @@ pub(crate) struct Arguments {
 enum Action {
     /// Passes through every due moment up to a time, and returns when nothing due is left.
     Advance {
-        /// The new log time (RFC 3339, such as 2026-02-02T00:00:00Z).
-        #[arg(long, value_name = "TIME")]
+        /// The new log time: 2026-02-02T09:30:00Z, or a date, which is its midnight in UTC.
+        #[arg(long, value_name = "TIME", value_parser = moment)]
         to: Instant,
         #[command(flatten)]
         format: Format,

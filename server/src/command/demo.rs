@@ -66,7 +66,7 @@ async fn show(arguments: &Arguments, folder: &Path) -> Result {
     let mut config = Config::new(folder, arguments.listen, shards);
     config.test_clock = Some(demo::NOW.parse().map_err(Failure::refused)?);
     let mut system = System::start(config).await?;
-    let story = tell(&system, folder, began).await;
+    let story = tell(arguments, &system, folder, began).await;
     let result = match story {
         Ok(()) if !arguments.exit => {
             output::line("\nThe system stays until Ctrl-C.")?;
@@ -82,7 +82,7 @@ async fn show(arguments: &Arguments, folder: &Path) -> Result {
 }
 
 /// The story, step by step.
-async fn tell(system: &System, folder: &Path, began: std::time::Instant) -> Result {
+async fn tell(arguments: &Arguments, system: &System, folder: &Path, began: std::time::Instant) -> Result {
     let server = format!("http://{}", system.address);
     let key = system
         .key_file
@@ -119,13 +119,15 @@ async fn tell(system: &System, folder: &Path, began: std::time::Instant) -> Resu
     if let Some(shown_one) = all.iter().rfind(|invoice| invoice.status == "issued") {
         let request = v1::GetInvoiceRequest { id: shown_one.id.clone() };
         let shown = answer(client.invoices().get(request).await)?;
-        output::line(format_args!("\n{}", invoices::document_text(&shown.document)?))?;
+        output::line(format_args!("\n{}", invoices::document_text(&shown.into())?))?;
         let seconds = began.elapsed();
-        output::line(format_args!(
-            "All of this took {}.{} s. Look around:\n",
-            seconds.as_secs(),
-            seconds.subsec_millis() / 100
-        ))?;
+        let took = format!("{}.{} s", seconds.as_secs(), seconds.subsec_millis() / 100);
+        if arguments.exit {
+            return output::line(format_args!(
+                "All of this took {took}. Without --exit the demo stays to be looked at."
+            ));
+        }
+        output::line(format_args!("All of this took {took}. Look around:\n"))?;
         let name = if shown_one.number.is_empty() { &shown_one.id } else { &shown_one.number };
         look_around(&server, &folder.join("admin.key"), name)?;
     }

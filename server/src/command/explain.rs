@@ -1,28 +1,33 @@
 //! `farthing explain`: one line down to its events.
 
+use super::invoices::show::{self, field};
 use crate::arguments::{Connection, Format};
 use crate::client::{Client, answer, instant_text, timestamp};
 use crate::failure::{Failure, Result};
+use crate::local::{grouped, local, moment};
 use crate::output::{self, Grid};
 use clap::Args;
 use pricing::time::Instant;
 use proto::v1;
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 const AFTER: &str = "\
 Examples:
-  farthing explain ACME-000017                          every usage line of a bill, down to its events
+  farthing explain ACME-17                              every line of a bill, down to its events
   farthing explain c-1/USD/2026-02-01T00:00:00Z --price out --group region=eu
-  farthing explain --customer c-1 --subscription s-1 --period 2026-01-01T00:00:00Z --price out
+  farthing explain --customer c-1 --price out           the newest periods of a customer
+  farthing explain --customer c-1 --subscription s-1 --period 2026-01-01
 
-The amounts add up to what the bill shows as the exact amount of the price; the quantities add up in the same way.";
+The amounts add up to what the bill shows as the exact amount of the price; the quantities add up in the same way. Late
+usage shows the charges that came after the bill of its own period.";
 
 /// Opens a line of a bill, down to its events.
 #[derive(Debug, Args)]
 #[command(after_help = AFTER)]
 pub(crate) struct Arguments {
-    /// A bill by number or id. Without it --customer, --subscription and --period name the period.
-    #[arg(value_name = "NUMBER|ID", required_unless_present_all = ["customer", "subscription", "period"])]
+    /// A bill by number or id; or else --customer.
+    #[arg(value_name = "NUMBER|ID", required_unless_present = "customer")]
     invoice: Option<String>,
     /// Who is billed.
     #[arg(long, conflicts_with = "invoice")]
@@ -30,8 +35,8 @@ pub(crate) struct Arguments {
     /// Only this subscription.
     #[arg(long)]
     subscription: Option<String>,
-    /// The start of the period (RFC 3339), as `farthing usage` shows it.
-    #[arg(long, value_name = "TIME", conflicts_with = "invoice")]
+    /// The start of the period, as `farthing usage --json` shows it; without it the newest of each subscription.
+    #[arg(long, value_name = "TIME", conflicts_with = "invoice", value_parser = moment)]
     period: Option<Instant>,
     /// Only this price.
     #[arg(long)]
@@ -77,88 +82,141 @@ pub(crate) fn pair(text: &str) -> std::result::Result<(String, String), String> 
 pub(crate) async fn run(arguments: Arguments) -> Result {
     let client = Client::connect(&arguments.connection).await?;
     let limit = if arguments.limit == 0 { usize::MAX } else { arguments.limit };
+    let Wanted { customer, zone, mut parts } = match (&arguments.invoice, &arguments.customer) {
+        (Some(id), _) => of_bill(&client, &arguments, id).await?,
+        (None, Some(customer)) => of_customer(&client, &arguments, customer).await?,
+        (None, None) => return Err(Failure::usage("name a bill, or a customer with --customer")),
+    };
+    parts.retain(|part| {
+        arguments.subscription.as_ref().is_none_or(|only| *only == part.subscription)
+            && arguments.price.as_ref().is_none_or(|only| *only == part.price)
+    });
     let mut charges = Vec::new();
     let mut more = false;
-    for request in requests(&client, &arguments).await? {
-        let (found, is_cut) = open(&client, request, limit).await?;
+    for part in &parts {
+        let request = v1::ExplainRequest {
+            customer: customer.clone(),
+            subscription: part.subscription.clone(),
+            period: Some(timestamp(part.period)),
+            price: part.price.clone(),
+            group: arguments.group.iter().cloned().collect::<HashMap<_, _>>(),
+            ..Default::default()
+        };
+        let (found, is_cut) = open(&client, request, part.from_offset, limit).await?;
+        if !arguments.format.json && !found.is_empty() {
+            heading(part, &zone)?;
+            table(&found, &zone)?;
+        }
         charges.extend(found);
         more |= is_cut;
     }
     if arguments.format.json {
         return output::json(&serde_json::json!({"charges": charges, "more": more}));
     }
-    table(&charges)?;
+    if charges.is_empty() {
+        output::line("No charges there.")?;
+    }
     if more {
         output::note(format_args!("There are more than {limit} charges to a price: --limit 0 shows all."));
     }
     Ok(())
 }
 
-/// One request for each period and price.
-async fn requests(client: &Client, arguments: &Arguments) -> Result<Vec<v1::ExplainRequest>> {
-    let request =
-        |customer: &str, subscription: &str, period: prost_types::Timestamp, price: &str| v1::ExplainRequest {
-            customer: customer.to_owned(),
-            subscription: subscription.to_owned(),
-            period: Some(period),
-            price: price.to_owned(),
-            group: arguments.group.iter().cloned().collect::<HashMap<_, _>>(),
-            page_size: 1000,
-            page_token: String::new(),
-        };
-    let price = arguments.price.as_deref().unwrap_or_default();
-    let Some(id) = &arguments.invoice else {
-        let (Some(customer), Some(subscription), Some(period)) =
-            (&arguments.customer, &arguments.subscription, arguments.period)
-        else {
-            return Err(Failure::usage("name a bill, or --customer, --subscription and --period"));
-        };
-        return Ok(vec![request(customer, subscription, timestamp(period), price)]);
+fn heading(part: &Part, zone: &str) -> Result {
+    let from = local(&part.period.to_string(), zone);
+    let what = match (part.late, part.from_offset) {
+        (false, _) => part.price.clone(),
+        (true, 0) => "the period that late usage adjusted".to_owned(),
+        (true, _) => "late usage: what came after the bill of its period".to_owned(),
     };
-    let bill = answer(client.invoices().get(v1::GetInvoiceRequest { id: id.clone() }).await)?;
-    let customer = bill.summary.as_ref().map(|summary| summary.customer.clone()).unwrap_or_default();
-    let wanted = lines(&bill.document)?;
-    // The period of a subscription that this bill settles is its last one that begins before the bill ends.
-    let until = bill.summary.and_then(|summary| summary.end);
-    let usage = v1::UsageRequest { customer: customer.clone(), until, ..Default::default() };
-    let mut periods: BTreeMap<String, Instant> = BTreeMap::new();
-    for row in answer(client.usage().usage(usage).await)?.rows {
+    output::line(format_args!("\n{}, period from {from}: {what}", part.subscription))
+}
+
+/// What is opened: one period of one subscription, or one price of it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Part {
+    subscription: String,
+    period: Instant,
+    /// Empty: all prices.
+    price: String,
+    /// Only charges of records from this offset on: those that came after the bill that this one adjusts.
+    from_offset: u64,
+    /// A line of late usage.
+    late: bool,
+}
+
+/// What of whom.
+struct Wanted {
+    customer: String,
+    /// In whose dates it is read.
+    zone: String,
+    parts: BTreeSet<Part>,
+}
+
+/// The periods and prices behind a bill's lines.
+async fn of_bill(client: &Client, arguments: &Arguments, id: &str) -> Result<Wanted> {
+    let bill = answer(client.invoices().get(v1::GetInvoiceRequest { id: id.to_owned() }).await)?;
+    let document: Value = serde_json::from_str(&bill.document).map_err(Failure::refused)?;
+    let whole = document.get("period").map(|period| field(period, "start")).unwrap_or_default();
+    let mut parts = BTreeSet::new();
+    for line in show::of(&document, "lines") {
+        let late = field(line, "kind") == "adjustment";
+        let (subscription, mut price) = (field(line, "subscription"), field(line, "price"));
+        if subscription.is_empty() || (price.is_empty() && !late) {
+            continue;
+        }
+        let start = line.get("period").map_or_else(|| whole.clone(), |period| field(period, "start"));
+        let period: Instant = start.parse().map_err(Failure::refused)?;
+        let adjusted = bill.adjusted.iter().find(|adjusted| {
+            late && adjusted.subscription == subscription && adjusted.start == Some(timestamp(period))
+        });
+        let from_offset = adjusted.map_or(0, |adjusted| adjusted.from_offset);
+        if late {
+            price = arguments.price.clone().unwrap_or_default();
+        }
+        parts.insert(Part { subscription, period, price, from_offset, late });
+    }
+    let customer = bill.summary.map(|summary| summary.customer).unwrap_or_default();
+    Ok(Wanted { customer, zone: show::zone(&document), parts })
+}
+
+/// The periods of a customer's subscriptions in which something was used: the one that was asked for, else the newest.
+async fn of_customer(client: &Client, arguments: &Arguments, customer: &str) -> Result<Wanted> {
+    let request = v1::UsageRequest { customer: customer.to_owned(), ..Default::default() };
+    let usage = answer(client.usage().usage(request).await)?;
+    let mut newest: BTreeMap<String, Instant> = BTreeMap::new();
+    for row in usage.rows {
         let start = row.period.and_then(|start| Instant::from_parts(start.seconds, start.nanos));
-        if let Some(start) = start {
-            let last = periods.entry(row.subscription).or_insert(start);
+        if let Some(start) = start.filter(|start| arguments.period.is_none_or(|asked| asked == *start)) {
+            let last = newest.entry(row.subscription.clone()).or_insert(start);
             *last = start.max(*last);
         }
     }
-    let of_bill = wanted.into_iter().filter(|(subscription, of_line)| {
-        arguments.subscription.as_ref().is_none_or(|only| only == subscription)
-            && (price.is_empty() || price == of_line)
-    });
-    let found = of_bill.filter_map(|(subscription, price)| {
-        let period = timestamp(*periods.get(&subscription)?);
-        Some(request(&customer, &subscription, period, &price))
-    });
-    Ok(found.collect())
-}
-
-/// The subscriptions and prices of a document's usage lines.
-fn lines(document: &str) -> Result<BTreeSet<(String, String)>> {
-    let document: serde_json::Value = serde_json::from_str(document).map_err(Failure::refused)?;
-    let lines = document.get("lines").and_then(serde_json::Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    let text =
-        |line: &serde_json::Value, name: &str| line.get(name).and_then(|value| value.as_str()).map(str::to_owned);
-    let usage = lines.iter().filter(|line| text(line, "kind").as_deref() == Some("usage"));
-    Ok(usage.filter_map(|line| Some((text(line, "subscription")?, text(line, "price")?))).collect())
+    if let Some((subscription, period)) = arguments.subscription.clone().zip(arguments.period) {
+        newest.entry(subscription).or_insert(period);
+    }
+    let price = arguments.price.clone().unwrap_or_default();
+    let part =
+        |(subscription, period)| Part { subscription, period, price: price.clone(), from_offset: 0, late: false };
+    Ok(Wanted { customer: customer.to_owned(), zone: usage.time_zone, parts: newest.into_iter().map(part).collect() })
 }
 
 /// Up to `limit` charges, and whether there are more.
-async fn open(client: &Client, mut request: v1::ExplainRequest, limit: usize) -> Result<(Vec<Charge>, bool)> {
+async fn open(
+    client: &Client,
+    mut request: v1::ExplainRequest,
+    from_offset: u64,
+    limit: usize,
+) -> Result<(Vec<Charge>, bool)> {
     let subscription = request.subscription.clone();
     let period = instant_text(request.period.as_ref());
-    request.page_size = u32::try_from(limit.min(1000)).map_err(Failure::refused)?;
+    request.page_size =
+        if from_offset > 0 { 1000 } else { u32::try_from(limit.min(1000)).map_err(Failure::refused)? };
     let mut charges: Vec<Charge> = Vec::new();
     loop {
         let page = answer(client.usage().explain(request.clone()).await)?;
-        charges.extend(page.charges.into_iter().map(|row| charge(row, &subscription, &period)));
+        let new = page.charges.into_iter().filter(|row| offset(&row.position) >= from_offset);
+        charges.extend(new.map(|row| charge(row, &subscription, &period)));
         request.page_token = page.next_page_token;
         if request.page_token.is_empty() || charges.len() >= limit {
             break;
@@ -169,14 +227,21 @@ async fn open(client: &Client, mut request: v1::ExplainRequest, limit: usize) ->
     Ok((charges, more))
 }
 
-fn table(charges: &[Charge]) -> Result {
-    let mut grid = Grid::new(&["TIME", "PRICE", "EVENT", "GROUP", ">TIER", ">QUANTITY", ">AMOUNT"]);
+/// The record's offset in a position, which is written shard:offset:index.
+fn offset(position: &str) -> u64 {
+    position.split(':').nth(1).and_then(|offset| offset.parse().ok()).unwrap_or(u64::MAX)
+}
+
+fn table(charges: &[Charge], zone: &str) -> Result {
+    let time = format!("TIME ({zone})");
+    let mut grid = Grid::new(&[&time, "PRICE", "EVENT", "GROUP", ">TIER", ">QUANTITY", ">AMOUNT"]);
     for charge in charges {
         let group = super::usage::group_text(&charge.group);
         let tier = charge.tier.to_string();
         // Without an event: a close that settled a level.
         let event = if charge.id.is_empty() { "(close)" } else { &charge.id };
-        grid.row([&charge.time, &charge.price, event, &group, &tier, &charge.quantity, &charge.amount]);
+        let time = local(&charge.time, zone);
+        grid.row([&time, &charge.price, event, &group, &tier, &grouped(&charge.quantity), &grouped(&charge.amount)]);
     }
     grid.print("No charges there.")
 }

@@ -1,23 +1,24 @@
 //! `farthing invoices`: list, show, issue, waive, export.
 
-mod show;
+pub(crate) mod show;
 
 use crate::arguments::{Connection, Format};
 use crate::client::{Client, answer, instant_text};
 use crate::failure::{Context, Failure, Result};
+use crate::local::grouped;
 use crate::output::{self, Grid};
 use clap::{Args, Subcommand, ValueEnum};
 use proto::v1;
 use std::path::PathBuf;
 
-pub(crate) use show::text as document_text;
+pub(crate) use show::{Shown, text as document_text};
 
 const AFTER: &str = "\
 Examples:
   farthing invoices list --customer c-1
-  farthing invoices show ACME-000017                       by number
+  farthing invoices show ACME-17                            by number
   farthing invoices show c-1/USD/2026-02-01T00:00:00Z      or by id: CUSTOMER/CURRENCY/END
-  farthing invoices export ACME-000017 --format csv --output invoice.csv";
+  farthing invoices export ACME-17 --format csv --output invoice.csv";
 
 /// Lists, shows, issues, waives and exports bills.
 #[derive(Debug, Args)]
@@ -34,7 +35,7 @@ enum Action {
         /// Only this customer's.
         #[arg(long)]
         customer: Option<String>,
-        /// Only drafts, held drafts, or issued invoices.
+        /// Only drafts, held drafts, issued invoices, or bills of nothing but zeros, which are skipped.
         #[arg(long, value_enum)]
         status: Option<Status>,
         #[command(flatten)]
@@ -96,6 +97,7 @@ enum Status {
     Draft,
     Held,
     Issued,
+    Skipped,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -133,19 +135,19 @@ pub(crate) async fn run(arguments: Arguments) -> Result {
             let client = Client::connect(&connection).await?;
             let mut documents = Vec::new();
             for id in invoices {
-                documents.push(answer(client.invoices().get(v1::GetInvoiceRequest { id }).await)?.document);
+                documents.push(answer(client.invoices().get(v1::GetInvoiceRequest { id }).await)?);
             }
-            print_documents(&documents, format)
+            print_documents(documents, format)
         }
         Action::Issue { invoice, format, connection } => {
             let request = v1::GetInvoiceRequest { id: invoice };
             let issued = answer(Client::connect(&connection).await?.invoices().issue(request).await)?;
-            report("issued", &issued, format)
+            report("issued", issued, format)
         }
         Action::Waive { invoice, reason, format, connection } => {
             let request = v1::WaiveRequest { id: invoice, reason };
             let waived = answer(Client::connect(&connection).await?.invoices().waive(request).await)?;
-            report("waived", &waived, format)
+            report("waived", waived, format)
         }
         Action::Export { invoice, format, output, connection } => {
             export(&Client::connect(&connection).await?, invoice, format, output).await
@@ -159,6 +161,7 @@ async fn list(client: &Client, customer: Option<String>, status: Option<Status>,
         Some(Status::Draft) => "draft",
         Some(Status::Held) => "held",
         Some(Status::Issued) => "issued",
+        Some(Status::Skipped) => "skipped",
     };
     let invoices = all(client, customer.unwrap_or_default(), status).await?;
     if format.json {
@@ -192,7 +195,7 @@ pub(crate) fn list_table(invoices: &[v1::InvoiceSummary]) -> Grid {
             "" => invoice.status.clone(),
             reason => format!("{}: {reason}", invoice.status),
         };
-        let total = format!("{} {}", invoice.total, invoice.currency);
+        let total = format!("{} {}", grouped(&invoice.total), invoice.currency);
         grid.row([number, &status, &total, &invoice.id]);
     }
     grid
@@ -212,30 +215,33 @@ fn summary(invoice: &v1::InvoiceSummary) -> Summary<'_> {
 }
 
 /// Prints documents: as they are, byte for byte, inside one JSON object, or for people.
-pub(crate) fn print_documents<T: AsRef<str>>(documents: &[T], format: Format) -> Result {
+pub(crate) fn print_documents<T: Into<Shown>>(documents: Vec<T>, format: Format) -> Result {
+    let documents: Vec<Shown> = documents.into_iter().map(Into::into).collect();
     if format.json {
-        let documents: Vec<&str> = documents.iter().map(AsRef::as_ref).collect();
+        let documents: Vec<&str> = documents.iter().map(|shown| shown.document.as_str()).collect();
         return output::line(format_args!("{{\"invoices\": [{}]}}", documents.join(",\n")));
     }
     if documents.is_empty() {
         return output::line("No bills.");
     }
-    for document in documents {
-        output::line(show::text(document.as_ref())?)?;
+    for document in &documents {
+        output::line(show::text(document)?)?;
     }
     Ok(())
 }
 
-fn report(done: &str, invoice: &v1::GetInvoiceResponse, format: Format) -> Result {
+fn report(done: &str, invoice: v1::GetInvoiceResponse, format: Format) -> Result {
     if format.json {
-        return print_documents(&[&invoice.document], format);
+        return print_documents(vec![invoice], format);
     }
-    let summary = invoice.summary.clone().unwrap_or_default();
+    let summary = invoice.summary.unwrap_or_default();
     let name = if summary.number.is_empty() { &summary.id } else { &summary.number };
     let reason = if summary.reason.is_empty() { String::new() } else { format!(" ({})", summary.reason) };
     output::line(format_args!(
         "{name}: {done}; now {}{reason}, total {} {}.",
-        summary.status, summary.total, summary.currency
+        summary.status,
+        grouped(&summary.total),
+        summary.currency
     ))
 }
 

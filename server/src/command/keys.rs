@@ -11,7 +11,7 @@ const AFTER: &str = "\
 Examples:
   farthing keys create --scope ingest       a key that may send events, shown this once
   farthing keys list
-  farthing keys revoke 3f9a                 in force within ten seconds";
+  farthing keys revoke 3f9a52c1d07b4e68     in force within ten seconds";
 
 /// Makes, lists and revokes API keys.
 #[derive(Debug, Args)]

@@ -18,7 +18,8 @@ Examples:
   farthing quote -f catalog.yaml --price payg/images --quantity 12 --where size=large
 
 The quantity is that of a full period. For a percentage price it is the value of one event; for a dimensional price
---where gives the properties that choose its row. Discounts and minimum of the price are not part of F.";
+--where gives the properties that choose its row, one --where for each name under its `by`. Discounts and the minimum of
+the price are not part of what is quoted, nor are tax and fees: `farthing rate` makes whole bills.";
 
 /// Says what a quantity costs, from a catalog file alone.
 #[derive(Debug, Args)]
@@ -27,10 +28,10 @@ pub(crate) struct Arguments {
     /// The catalog file (YAML).
     #[arg(short, long, value_name = "FILE")]
     file: PathBuf,
-    /// Which price of which plan.
+    /// Which price of which plan: their ids in the catalog file, such as payg/out.
     #[arg(long, value_name = "PLAN/PRICE")]
     price: String,
-    /// How much, such as 1500 or 2_500_000 or 0.5.
+    /// How much is used in a full period, such as 1500 or 2_500_000 or 0.5.
     #[arg(long, allow_negative_numbers = true, value_parser = quantity)]
     quantity: Quantity,
     /// A property of the event, for dimensional prices; may be repeated.

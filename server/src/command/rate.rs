@@ -50,7 +50,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
     };
     let totals = offline::fold(&catalog, events, until).map_err(named)?;
     let documents = offline::bills(&catalog, &totals, arguments.period)?;
-    super::invoices::print_documents(&documents, arguments.format)?;
+    super::invoices::print_documents(documents, arguments.format)?;
     tell(&totals);
     Ok(())
 }
@@ -63,7 +63,7 @@ fn tell(totals: &Totals) {
         return;
     }
     output::note(format_args!(
-        "{} events: {} charged, {} copies; not charged: {} unpriced, {} unmetered, {} rejected, {} parked",
+        "{} arrivals: {} charged, {} copies; not charged: {} unpriced, {} unmetered, {} rejected, {} parked",
         counters.arrivals,
         counters.charged,
         counters.duplicate,

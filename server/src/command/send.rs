@@ -9,6 +9,7 @@ mod pump;
 
 use crate::arguments::{Connection, Format};
 use crate::failure::{Context, Failure, Result};
+use crate::local::counted;
 use crate::output::{self, Grid};
 use crate::reader::{self, Columns};
 use clap::{Args, ValueEnum};
@@ -133,8 +134,15 @@ fn tell(arguments: &Arguments, mut report: Report) -> Result {
     if arguments.format.json {
         output::json(&report)?;
     } else {
-        let again = if report.reconnects == 0 { String::new() } else { format!(" ({} reconnects)", report.reconnects) };
-        output::line(format_args!("{file}: {} events accepted{again}.", report.accepted))?;
+        let again = match report.reconnects {
+            0 => String::new(),
+            count => format!(" ({})", counted(count, "reconnect")),
+        };
+        // Ingest does not know what it has seen: the rater does.
+        let accepted = counted(report.accepted, "event");
+        output::line(format_args!(
+            "{file}: {accepted} accepted{again}; copies of known events are dropped when rated."
+        ))?;
         if !report.problems.is_empty() {
             let mut grid = Grid::new(&[">LINE", "CODE", "FIELD", "MESSAGE"]);
             for problem in &report.problems {
@@ -146,14 +154,23 @@ fn tell(arguments: &Arguments, mut report: Report) -> Result {
     let Report { refused, broken, problems, .. } = &report;
     let first = problems.first().map(|problem| format!("; the first: line {}: {}", problem.line, problem.message));
     let first = first.unwrap_or_default();
-    match (refused, broken, arguments.on_error) {
-        (0, 0, _) => Ok(()),
-        (0, _, OnError::Stop) => {
-            Err(Failure::refused(format_args!("{file} stops being readable{first}; no line after it was sent")))
-        }
-        (_, 0, _) => Err(Failure::refused(format_args!("{file}: {refused} events were refused{first}"))),
-        _ => Err(Failure::refused(format_args!(
-            "{file}: {refused} events were refused and {broken} lines broken{first}"
-        ))),
+    let mut parts = Vec::new();
+    if *refused > 0 {
+        parts.push(format!("{} refused", counted(*refused, "event")));
     }
+    if *broken > 0 {
+        parts.push(format!(
+            "{} no event",
+            if *broken == 1 { "1 line is".to_owned() } else { format!("{broken} lines are") }
+        ));
+    }
+    let stopped = if *broken > 0 && arguments.on_error == OnError::Stop {
+        "; no line after the broken one was sent (--on-error continue leaves such lines out)"
+    } else {
+        ""
+    };
+    if parts.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::refused(format_args!("{file}: {}{first}{stopped}", parts.join(", "))))
 }

@@ -3,17 +3,18 @@
 use crate::arguments::{Connection, Format};
 use crate::client::{Client, answer, instant_text, timestamp};
 use crate::failure::Result;
+use crate::local::{grouped, local, moment};
 use crate::output::{self, Grid};
 use clap::{Args, ValueEnum};
 use pricing::time::Instant;
 use proto::v1;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 const AFTER: &str = "\
 Examples:
   farthing usage --customer c-1
-  farthing usage --customer c-1 --by day --from 2026-01-01T00:00:00Z
-  farthing usage --outcomes                 the leak report: arrivals that were not charged, with the reason
+  farthing usage --customer c-1 --by day --from 2026-01-01
+  farthing usage --outcomes                 the leak report: arrivals that are not charged, with the reason
   farthing usage --customer c-1 --preview   the bill as it would be if the running periods ended now";
 
 /// Shows what was used.
@@ -26,13 +27,13 @@ pub(crate) struct Arguments {
     /// Only this meter.
     #[arg(long)]
     meter: Option<String>,
-    /// Only events at or after this time (RFC 3339).
-    #[arg(long, value_name = "TIME")]
+    /// Only events at or after this time: 2026-01-31T09:30:00Z, or a date, which is its midnight in UTC.
+    #[arg(long, value_name = "TIME", value_parser = moment)]
     from: Option<Instant>,
     /// Only events before this time.
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = moment)]
     until: Option<Instant>,
-    /// Split by UTC day or hour.
+    /// Split by hour, or by day: the customer's own with --customer, else those of UTC.
     #[arg(long, value_enum)]
     by: Option<By>,
     /// List arrivals that were not charged instead, with the reason.
@@ -92,11 +93,12 @@ pub(crate) async fn run(arguments: Arguments) -> Result {
         until: arguments.until.map(timestamp),
         by: by.into(),
     };
-    let rows: Vec<Row> = answer(client.usage().usage(request).await)?.rows.into_iter().map(row).collect();
+    let usage = answer(client.usage().usage(request).await)?;
+    let rows: Vec<Row> = usage.rows.into_iter().map(row).collect();
     if arguments.format.json {
         return output::json(&serde_json::json!({"usage": rows}));
     }
-    table(&rows, arguments.by.is_some())
+    table(&rows, arguments.by.is_some(), &usage.time_zone)
 }
 
 fn row(row: v1::UsageRow) -> Row {
@@ -114,18 +116,18 @@ fn row(row: v1::UsageRow) -> Row {
     }
 }
 
-fn table(rows: &[Row], split: bool) -> Result {
-    let when = if split { "FROM" } else { "PERIOD FROM" };
-    let mut grid = Grid::new(&["CUSTOMER", when, "PRICE", "GROUP", ">EVENTS", ">QUANTITY", ">AMOUNT"]);
+fn table(rows: &[Row], split: bool, zone: &str) -> Result {
+    let when = format!("{} ({zone})", if split { "FROM" } else { "PERIOD FROM" });
+    let mut grid = Grid::new(&["CUSTOMER", &when, "PRICE", "GROUP", ">EVENTS", ">QUANTITY", ">AMOUNT"]);
     for row in rows {
         grid.row([
             &row.customer,
-            row.bucket.as_ref().unwrap_or(&row.period),
+            &local(row.bucket.as_ref().unwrap_or(&row.period), zone),
             &row.price,
             &group_text(&row.group),
-            &row.count.to_string(),
-            &row.quantity,
-            &row.amount,
+            &grouped(&row.count.to_string()),
+            &grouped(&row.quantity),
+            &grouped(&row.amount),
         ]);
     }
     grid.print("Nothing was used.")
@@ -143,6 +145,8 @@ async fn outcomes(client: &Client, arguments: Arguments) -> Result {
         page_size: 1000,
         page_token: String::new(),
     };
+    // Each fate of an event is one outcome: without a wish for kinds, what was parked and explained since is left out.
+    let all = request.kinds.is_empty();
     let mut outcomes: Vec<serde_json::Value> = Vec::new();
     loop {
         let page = answer(client.usage().outcomes(request.clone()).await)?;
@@ -153,6 +157,9 @@ async fn outcomes(client: &Client, arguments: Arguments) -> Result {
         if request.page_token.is_empty() {
             break;
         }
+    }
+    if all {
+        outcomes = unexplained(outcomes);
     }
     if arguments.format.json {
         return output::json(&serde_json::json!({"outcomes": outcomes}));
@@ -166,8 +173,27 @@ async fn outcomes(client: &Client, arguments: Arguments) -> Result {
     grid.print("Every arrival was charged.")
 }
 
+/// Leaves out parked events that have another fate by now, and that they were explained.
+fn unexplained(outcomes: Vec<serde_json::Value>) -> Vec<serde_json::Value> {
+    let text = |outcome: &serde_json::Value, name: &str| {
+        outcome.get(name).and_then(serde_json::Value::as_str).unwrap_or_default().to_owned()
+    };
+    // An arrival by its place: of one id there may be several.
+    let event = |outcome: &serde_json::Value| {
+        (text(outcome, "customer"), outcome.get("event").map(ToString::to_string).unwrap_or_default())
+    };
+    let decided: BTreeSet<(String, String)> =
+        outcomes.iter().filter(|outcome| text(outcome, "kind") != "parked").map(event).collect();
+    let stands = |outcome: &serde_json::Value| match text(outcome, "kind").as_str() {
+        "unparked" => false,
+        "parked" => !decided.contains(&event(outcome)),
+        _ => true,
+    };
+    outcomes.into_iter().filter(stands).collect()
+}
+
 async fn preview(client: &Client, arguments: Arguments) -> Result {
     let request = v1::PreviewRequest { customer: arguments.customer.unwrap_or_default() };
     let documents = answer(client.usage().preview(request).await)?.invoices;
-    super::invoices::print_documents(&documents, arguments.format)
+    super::invoices::print_documents(documents, arguments.format)
 }

@@ -1,64 +1,127 @@
 //! A bill for people, within 100 columns.
 
 use crate::failure::{Failure, Result};
+use crate::local::{grouped, stretch};
 use crate::output::Grid;
+use pricing::currency::{Currency, Rounding};
+use pricing::number::{Amount, Rate};
+use proto::v1;
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 /// The width of the page.
 const WIDTH: usize = 98;
 
+/// A document, and what is known of it beside its own bytes.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Shown {
+    /// Its JSON.
+    pub(crate) document: String,
+    /// When it was issued; empty before.
+    issued: String,
+    /// Until when it is to be paid; empty without terms.
+    due_date: String,
+    test: bool,
+}
+
+impl From<String> for Shown {
+    fn from(document: String) -> Self {
+        Self { document, ..Self::default() }
+    }
+}
+
+impl From<v1::GetInvoiceResponse> for Shown {
+    fn from(answer: v1::GetInvoiceResponse) -> Self {
+        let issued = crate::client::instant_text(answer.issued.as_ref());
+        Self { document: answer.document, issued, due_date: answer.due_date, test: answer.test }
+    }
+}
+
 /// The document as text.
 ///
 /// # Errors
 /// Refused when it is no document.
-pub(crate) fn text(document: &str) -> Result<String> {
-    let document: Value = serde_json::from_str(document).map_err(Failure::refused)?;
+pub(crate) fn text(shown: &Shown) -> Result<String> {
+    let document: Value = serde_json::from_str(&shown.document).map_err(Failure::refused)?;
     let mut out = String::new();
     // Writing into a String cannot fail.
-    let _ = head(&document, &mut out);
-    out.push_str(&lines(&document).text());
+    let _ = head(&document, shown, &mut out);
+    let apportioned = apportioned(&document);
+    out.push_str(&lines(&document, &apportioned).text());
     out.push('\n');
-    let _ = foot(&document, &mut out);
+    let _ = foot(&document, !apportioned.is_empty(), &mut out);
     Ok(out)
-}
-
-/// `2026-01-01` for midnight in UTC, `2026-01-01 23:00` for a whole minute, else the whole instant.
-pub(crate) fn short(instant: &str) -> String {
-    let minute = || instant.strip_suffix(":00Z").map(|minute| minute.replace('T', " "));
-    match instant.strip_suffix("T00:00:00Z") {
-        Some(day) => day.to_owned(),
-        None => minute().unwrap_or_else(|| instant.to_owned()),
-    }
 }
 
 /// At most ten decimals; `…` says that there are more, which JSON shows.
 fn brief(number: &str) -> String {
     match number.split_once('.') {
         Some((whole, decimals)) if decimals.len() > 10 => {
-            format!("{whole}.{}…", decimals.get(..10).unwrap_or_default())
+            format!("{}.{}…", grouped(whole), decimals.get(..10).unwrap_or_default())
         }
-        _ => number.to_owned(),
+        _ => grouped(number),
     }
 }
 
-fn head(document: &Value, out: &mut String) -> std::fmt::Result {
+fn head(document: &Value, shown: &Shown, out: &mut String) -> std::fmt::Result {
     let number = field(document, "number");
-    let title = if number.is_empty() { "Draft".to_owned() } else { format!("Invoice {number}") };
-    let test = if document.get("test").and_then(Value::as_bool).unwrap_or(false) { "TEST · " } else { "" };
-    let status = format!("{test}{}", field(document, "status").to_uppercase());
-    let period = document.get("period").unwrap_or(&Value::Null);
+    let title = match number.as_str() {
+        "" => "Draft".to_owned(),
+        number if field(document, "total").starts_with('-') => format!("Credit note {number}"),
+        number => format!("Invoice {number}"),
+    };
+    let status = format!("{}{}", if shown.test { "TEST · " } else { "" }, field(document, "status").to_uppercase());
+    let (period, zone) = (document.get("period").unwrap_or(&Value::Null), zone(document));
     writeln!(out, "{}", "━".repeat(WIDTH))?;
     writeln!(out, " {title}{status:>width$}", width = (WIDTH - 2).saturating_sub(title.chars().count()))?;
     writeln!(out, " {}", field(document, "id"))?;
+    writeln!(out, " {}", buyer(document))?;
     let (start, end) = (field(period, "start"), field(period, "end"));
-    writeln!(out, " Customer {} · {} – {} (UTC)", field(document, "customer"), short(&start), short(&end))?;
+    let mut dates = format!("{} ({zone})", stretch(&start, &end, &zone));
+    if !shown.issued.is_empty() {
+        let issued = crate::local::local(&shown.issued, &zone);
+        dates.push_str(&format!(" · issued {}", issued.get(..10).unwrap_or(&issued)));
+    }
+    if !shown.due_date.is_empty() {
+        dates.push_str(&format!(" · due {}", shown.due_date));
+    }
+    writeln!(out, " {dates}")?;
     writeln!(out, "{}", "━".repeat(WIDTH))
 }
 
-fn lines(document: &Value) -> Grid {
-    let mut grid = Grid::new(&["DESCRIPTION", ">QUANTITY", ">EACH", ">EXACT", ">AMOUNT"]);
-    for line in document.get("lines").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default() {
+/// The customer: name, id, address and VAT number, as far as they are known.
+fn buyer(document: &Value) -> String {
+    let (id, buyer) = (field(document, "customer"), document.get("buyer").unwrap_or(&Value::Null));
+    let name = field(buyer, "name");
+    let address = buyer.get("address").unwrap_or(&Value::Null);
+    let town = [field(address, "postcode"), field(address, "city")].join(" ");
+    let parts = [
+        if name.is_empty() { format!("Customer {id}") } else { format!("{name} ({id})") },
+        field(address, "street"),
+        town.trim().to_owned(),
+        field(address, "country"),
+        Some(field(buyer, "vat_id")).filter(|id| !id.is_empty()).map(|id| format!("VAT ID {id}")).unwrap_or_default(),
+    ];
+    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ")
+}
+
+/// In whose dates the bill is read.
+pub(crate) fn zone(document: &Value) -> String {
+    Some(field(document, "time_zone")).filter(|zone| !zone.is_empty()).unwrap_or_else(|| "UTC".to_owned())
+}
+
+fn lines(document: &Value, apportioned: &BTreeSet<usize>) -> Grid {
+    let mut grid = Grid::page(&["DESCRIPTION", ">QUANTITY", ">EACH", ">EXACT", ">AMOUNT"]);
+    let lines = of(document, "lines");
+    let several = lines.iter().map(|line| field(line, "subscription")).collect::<BTreeSet<_>>().len() > 1;
+    let mut heading = String::new();
+    for (index, line) in lines.iter().enumerate() {
+        let subscription = field(line, "subscription");
+        if several && !subscription.is_empty() && subscription != heading {
+            grid.row([format!("Subscription {subscription}").as_str(), "", "", "", ""]);
+            heading = subscription;
+        }
         let description = match field(line, "description") {
             text if text.is_empty() => [field(line, "kind"), field(line, "price")].join(" "),
             text => text,
@@ -66,52 +129,86 @@ fn lines(document: &Value) -> Grid {
         let per = field(line, "per");
         let each = match brief(&field(line, "each")) {
             each if per.is_empty() || per == "1" => each,
-            each => format!("{each} / {per}"),
+            each => format!("{each} / {}", grouped(&per)),
         };
+        let mark = if apportioned.contains(&index) { " *" } else { "" };
         grid.row([
             description,
             brief(&field(line, "quantity")),
             each,
             brief(&field(line, "amount_exact")),
-            field(line, "amount"),
+            format!("{}{mark}", grouped(&field(line, "amount"))),
         ]);
     }
     grid
 }
 
-fn foot(document: &Value, out: &mut String) -> std::fmt::Result {
+/// The lines that are printed otherwise than each would be rounded alone.
+fn apportioned(document: &Value) -> BTreeSet<usize> {
+    let Ok(currency) = Currency::new(&field(document, "currency")) else { return BTreeSet::new() };
+    let differs = |line: &Value| {
+        let alone = field(line, "amount_exact").parse::<Amount>().ok();
+        let alone = alone.and_then(|exact| currency.round(exact, Rounding::HalfAway).ok());
+        field(line, "kind") != "rounding" && alone.is_some_and(|alone| currency.text(alone) != field(line, "amount"))
+    };
+    of(document, "lines").iter().enumerate().filter(|(_, line)| differs(line)).map(|(index, _)| index).collect()
+}
+
+fn foot(document: &Value, apportioned: bool, out: &mut String) -> std::fmt::Result {
     let currency = field(document, "currency");
     writeln!(out, "{}", "─".repeat(WIDTH))?;
-    let mut row =
-        |name: &str, amount: String| writeln!(out, "{name:>width$} {amount:>16} {currency}", width = WIDTH - 22);
-    row(&format!("Net (exact {})", brief(&field(document, "net_exact"))), field(document, "net"))?;
-    for tax in document.get("taxes").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default() {
-        let name = format!("Tax {} at {} on {}", field(tax, "category"), field(tax, "rate"), field(tax, "net"));
-        row(&name, field(tax, "tax"))?;
+    let mut row = |name: &str, amount: &str| {
+        writeln!(out, "{name:>width$} {amount:>16} {currency}", width = WIDTH - 22, amount = grouped(amount))
+    };
+    row(&format!("Net (exact {})", brief(&field(document, "net_exact"))), &field(document, "net"))?;
+    for tax in of(document, "taxes") {
+        row(&format!("{} on {}", tax_name(tax), grouped(&field(tax, "net"))), &field(tax, "tax"))?;
     }
-    row("Total", field(document, "total"))?;
+    row("Total", &field(document, "total"))?;
     if !is_zero(&field(document, "prepaid")) {
-        row("Prepaid", field(document, "prepaid"))?;
-        row("Due", field(document, "due"))?;
+        row("Prepaid", &field(document, "prepaid"))?;
+        row("Due", &field(document, "due"))?;
+    }
+    for tax in of(document, "taxes") {
+        let reason = field(tax, "reason");
+        if !reason.is_empty() {
+            writeln!(out, " {}: {reason}", tax_name(tax))?;
+        }
+    }
+    if apportioned {
+        writeln!(out, " * One minor unit more or less than the exact amount rounds to: the lines add up to the net.")?;
     }
     let residue = field(document, "rounding_residue");
     if !is_zero(&residue) {
-        writeln!(
-            out,
-            "{:>width$}",
-            format!("carried on the rounding account: {}", brief(&residue)),
-            width = WIDTH - 1
-        )?;
+        writeln!(out, " Rounded off and carried on the customer's rounding account: {}", brief(&residue))?;
     }
     Ok(())
+}
+
+/// `VAT 19% (S)`: what the category's code of EN 16931 means.
+fn tax_name(tax: &Value) -> String {
+    let (category, rate) = (field(tax, "category"), field(tax, "rate"));
+    let words = match category.as_str() {
+        "AE" => "Reverse charge, no VAT",
+        "E" => "Exempt from VAT",
+        "G" => "Export, no VAT",
+        "O" => "Outside the scope of VAT",
+        _ => return format!("VAT {} ({category})", rate.parse::<Rate>().map_or(rate, Rate::percent)),
+    };
+    format!("{words} ({category})")
 }
 
 fn is_zero(text: &str) -> bool {
     text.chars().all(|digit| matches!(digit, '0' | '.' | '-'))
 }
 
+/// The elements of a list; none where it is absent.
+pub(crate) fn of<'a>(value: &'a Value, name: &str) -> &'a [Value] {
+    value.get(name).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+}
+
 /// A field as text; empty where it is absent.
-fn field(value: &Value, name: &str) -> String {
+pub(crate) fn field(value: &Value, name: &str) -> String {
     match value.get(name) {
         None | Some(Value::Null) => String::new(),
         Some(Value::String(text)) => text.clone(),

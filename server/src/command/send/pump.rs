@@ -5,6 +5,7 @@ use super::{Problem, Report};
 use crate::arguments::Connection;
 use crate::client::{Client, refusal};
 use crate::failure::{Failure, Result};
+use crate::local::counted;
 use indicatif::ProgressBar;
 use proto::v1;
 use std::collections::BTreeMap;
@@ -185,7 +186,8 @@ impl Pump {
         let from = line.map(|line| format!(" (unanswered from line {line} on)")).unwrap_or_default();
         let accepted = self.report.accepted;
         Failure::Refused(format!(
-            "{message}\n  {accepted} events were accepted before{from}; sending the file again is harmless"
+            "{message}; {} accepted before{from}; sending the file again is harmless",
+            counted(accepted, "event")
         ))
     }
 }
