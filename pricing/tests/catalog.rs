@@ -445,6 +445,26 @@ fn subscriptions_follow_their_declarations() {
 }
 
 #[test]
+fn a_future_that_was_longer_keeps_changes_off_what_may_be_priced() {
+    let base = apply(&apply(&empty(), FIRST, "2026-01-10").catalog, OTHERS, "2026-01-10").catalog;
+    let mut base = apply(&base, "limits: {future: 2h}", "2026-02-01T10:00:00Z").catalog;
+    let shorter = apply(&base, "limits: {future: 1m}", "2026-02-01T11:00:00Z");
+    // As the books keep it.
+    for entity in &shorter.entities {
+        base.insert(Entity::from_json(entity.kind(), &entity.after.to_json().unwrap()).unwrap());
+    }
+    assert_eq!(base, shorter.catalog);
+    let to_pro = "subscriptions: [{id: s-1, customer: c-1, plan: pro, from: 2026-01-15, anchor: 15, change: now}]";
+    let changed = |log_time: &str| {
+        let catalog = apply(&base, to_pro, log_time).catalog;
+        subscription(&catalog, "s-1").terms.last().unwrap().from
+    };
+    assert_eq!(changed("2026-02-01T12:00:00Z"), at("2026-02-01T13:00:00Z"), "events before it were folded at 11:00");
+    assert_eq!(changed("2026-02-01T14:00:00Z"), at("2026-02-01T14:01:00Z"), "log time has passed it");
+    assert!(apply(&base, "limits: {future: 1m}", "2026-02-01T12:00:00Z").entities.is_empty());
+}
+
+#[test]
 fn a_trial_that_would_never_be_is_refused() {
     let base = apply(&empty(), FIRST, "2026-01-10").catalog;
     let typo = "subscriptions: [{id: s-9, customer: c-1, plan: payg, from: 2026-07-01, trial_until: 2025-07-15, where: {project: x}}]";

@@ -47,13 +47,14 @@ struct Work<'a> {
     file: &'a File,
     options: &'a Options,
     log_time: Instant,
-    /// How far ahead events may be that are priced already: under the old limit or the new.
+    /// How far ahead events may be that are priced already: under the old limit, the new, or one that was longer.
     future: Span,
     notes: Notes,
 }
 
 pub(super) fn apply(base: &Catalog, file: &File, options: &Options, log_time: Instant) -> Result<Change, Errors> {
     let future = base.settings.limits.future.max(file.settings.future.unwrap_or_default());
+    let future = base.settings.horizon.map_or(future, |horizon| future.max(horizon.since(log_time)));
     let notes = Notes::default();
     let mut work = Work { base, next: base.clone(), file, options, log_time, future, notes };
     if let Some(found) = file.tenant.as_ref().filter(|found| **found != base.tenant) {
@@ -101,7 +102,11 @@ impl Work<'_> {
         let (some, settings) = (&self.file.settings, &mut self.next.settings);
         let (limits, billing) = (&mut settings.limits, &mut settings.billing);
         limits.past = some.past.unwrap_or(limits.past);
-        limits.future = some.future.unwrap_or(limits.future);
+        let future = some.future.unwrap_or(limits.future);
+        if future < limits.future {
+            settings.horizon = settings.horizon.max(Some(self.log_time.plus(limits.future)));
+        }
+        limits.future = future;
         limits.events_per_second = some.events_per_second.unwrap_or(limits.events_per_second);
         billing.grace = some.grace.unwrap_or(billing.grace);
         billing.review = some.review.unwrap_or(billing.review);

@@ -2,7 +2,7 @@
 
 use crate::currency::Rounding;
 use crate::number::Rate;
-use crate::time::Span;
+use crate::time::{Instant, Span};
 
 /// What holds for the whole tenant.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -12,6 +12,9 @@ pub struct Settings {
     pub limits: Limits,
     /// How bills are made.
     pub billing: Billing,
+    /// Events before it may be priced already, under a `future` that was longer than the one in force.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub horizon: Option<Instant>,
 }
 
 /// Limits on events.
