@@ -13,7 +13,6 @@ use crate::number::{self, Amount};
 use crate::period::{Period, Share};
 use crate::plan::PlanVersion;
 use crate::subscription::{Subscription, Term};
-use crate::time::Instant;
 use std::collections::BTreeMap;
 
 /// Makes the bill of `request.end`: a pure function of the request.
@@ -63,8 +62,7 @@ impl<'a> Fold<'a> {
             // Almost always billed already; not where the subscription came late.
             drafts.extend(self.in_advance(subscription, *period)?);
         }
-        let last = periods.last().map(|period| period.start);
-        let (corrections, mut corrected) = self.corrections(subscription, last)?;
+        let (corrections, mut corrected) = self.corrections(subscription, periods)?;
         drafts.extend(corrections);
         for (index, period) in periods.iter().enumerate() {
             let last = index + 1 == periods.len();
@@ -103,19 +101,16 @@ impl<'a> Fold<'a> {
         Ok(drafts)
     }
 
-    /// Puts cycles right that were billed in advance and ended elsewhere: the lines, and what those of cycles that did
-    /// not start with the `last` period add to its spend.
-    fn corrections(
-        &mut self,
-        subscription: &Subscription,
-        last: Option<Instant>,
-    ) -> Result<(Vec<Draft>, Amount), Error> {
+    /// Puts cycles right that were billed in advance and ended elsewhere: the lines, and what those of cycles that began
+    /// with none of these `periods` add to the last one's spend. The others count in the spend of the period that they
+    /// began with, as they are then.
+    fn corrections(&mut self, subscription: &Subscription, periods: &[Period]) -> Result<(Vec<Draft>, Amount), Error> {
         let (mut drafts, mut elsewhere) = (Vec::new(), Amount::ZERO);
         for advance in self.account.advances.get_mut(&subscription.id).into_iter().flatten() {
             let Some(plan) = self.request.plans.get(&advance.plan) else { continue };
             let before = advance.net()?;
             drafts.extend(correct(subscription, plan, advance, self.request.end)?);
-            if Some(advance.period.start) != last {
+            if !periods.iter().any(|period| period.start == advance.period.start) {
                 elsewhere = elsewhere.add(advance.net()?.sub(before)?)?;
             }
         }

@@ -204,6 +204,32 @@ fn a_yearly_fee_in_advance_is_billed_once_and_its_unused_part_credited() {
 }
 
 #[test]
+fn a_fee_put_right_on_a_bill_of_two_periods_counts_once_as_spent() {
+    let fee = "fees: [{id: base, amount: 31.00, when: advance}]";
+    let paid = |at_once: bool| {
+        let mut world = world(&format!("{fee}, {PER_UNIT}"), "from: 2026-01-01");
+        world.bill("2026-01-01");
+        world.apply(
+            &format!(
+                "plans: [{{id: q, currency: USD, every: month, commitment: {{amount: 310}}, {fee}}}]\n\
+                 subscriptions: [{{id: s, customer: c, plan: q, from: 2026-01-01, change: now}}]"
+            ),
+            "2026-01-09T23:55:00Z",
+        );
+        // Either a bill for each period, or one for both.
+        if at_once {
+            world.bill_at(usd("2026-02-01"));
+        } else {
+            world.bill("2026-02-01");
+        }
+        world.bills.iter().map(|bill| bill.net.0).sum::<i64>()
+    };
+    // 9 days of the first plan, then 22 days of the second, 10 a day at least, and its fee of February.
+    assert_eq!(paid(false), 900 + 22_000 + 3_100);
+    assert_eq!(paid(true), paid(false));
+}
+
+#[test]
 fn cycles_count_full_periods_from_the_first_billed_one() {
     for (every, anchor, from, fee, until, starts) in [
         ("month", "anchor: 31", "2025-11-15", "quarter", "2026-08-01", "2025-11-15 2026-01-31 2026-04-30 2026-07-31"),
