@@ -28,6 +28,10 @@ pub(super) async fn load(shared: &mut Shared, shard: Shard) -> Result<Loaded, Fa
     let places = good(shared, shard).await?;
     // Last of all: another rater of the shard may be ahead, and its snapshot may stand at the very end.
     let bounds = bounds(shared, shard).await?;
+    check_end(shard, ("charges hold", stored), bounds.end)?;
+    if let Some(newest) = places.iter().max() {
+        check_end(shard, ("snapshots hold", *newest), bounds.end)?;
+    }
     let mut reasons = Vec::new();
     for place in places {
         if place > stored {
@@ -56,6 +60,18 @@ pub(super) async fn load(shared: &mut Shared, shard: Shard) -> Result<Loaded, Fa
     )))
 }
 
+/// Refuses a log that ends before what was made of it: its next records would get the offsets of others, whose rows the
+/// store has already, and would be billed to nobody.
+fn check_end(shard: Shard, (what, place): (&str, Offset), end: Offset) -> Result<(), Failure> {
+    if place <= end {
+        return Ok(());
+    }
+    Err(Failure::Halted(format!(
+        "the {what} shard {shard} up to {place}, but the log ends at {end}: records were lost, or the log came back from an \
+         older copy; bring back the log that goes to {place} at least, or charges and snapshots from before {end}"
+    )))
+}
+
 async fn restore(shared: &Shared, shard: Shard, place: Offset) -> Result<Fold, String> {
     let chunks = shared.snapshots.read(shard, place).await.map_err(|error| error.to_string())?;
     let fold = Fold::restore(chunks, shared.options.fold).map_err(|error| error.to_string())?;
@@ -71,12 +87,6 @@ async fn restore(shared: &Shared, shard: Shard, place: Offset) -> Result<Fold, S
 /// Refuses a log that is not the one that the snapshot was made from.
 async fn check(shared: &mut Shared, fold: &Fold, bounds: &std::ops::Range<Offset>) -> Result<(), Failure> {
     let (shard, next) = (fold.shard(), fold.next());
-    if next > bounds.end {
-        return Err(Failure::Halted(format!(
-            "the log ends at {}, before the snapshot at {next}: records are lost",
-            bounds.end
-        )));
-    }
     let Some(before) = next.0.checked_sub(1).map(Offset).filter(|before| *before >= bounds.start) else {
         return if next >= bounds.start {
             Ok(())

@@ -190,3 +190,25 @@ async fn unsent_rows_have_a_limit() {
     assert_eq!(counters(&world, Shard(0)).await.charged, 250);
     driver.stop().await;
 }
+
+#[tokio::test]
+async fn a_log_that_ends_before_what_was_made_of_it_halts_its_shard() {
+    let world = opened(1, 0).await;
+    append(&world, Shard(0), [batch(0), batch(1)]).await;
+    let driver = start(&world, options());
+    stored(&driver, 0, Offset(6)).await;
+    driver.stop().await;
+    // The log of an older backup. Its next records have the offsets of others, whose rows the store has.
+    let older = opened(1, 0).await;
+    append(&older, Shard(0), [batch(7)]).await;
+    let parts = [(&older.snapshots, &world.charges, "charges"), (&world.snapshots, &older.charges, "snapshots")];
+    for (snapshots, charges, what) in parts {
+        let driver = Driver::start(older.log.clone(), snapshots.clone(), charges.clone(), [Shard(0)], options());
+        let status = driver.status();
+        let is_decided = |shards: &[ShardStatus]| shards[0].halted.is_some() || shards[0].next > Offset(0);
+        status.until(is_decided).await;
+        let reason = status.shards()[0].halted.clone().expect("a halt");
+        assert!(reason.starts_with(&format!("the {what} hold shard 0 up to 6, but the log ends at 5")), "{reason}");
+        driver.stop().await;
+    }
+}
