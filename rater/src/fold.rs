@@ -7,13 +7,16 @@
 //! |---|---|
 //! | whose id is known, with the same payload | a duplicate: counted |
 //! | whose id is known, with another payload | a conflict: rejected |
-//! | later than log time + `future` | waiting, until a Tick reaches it |
+//! | at log time + `future` or later | waiting, until a Tick takes log time + `future` past it; over quota: rejected |
 //! | older than log time − `past` − 1 day | rejected |
-//! | of an unknown customer or type, or at a time without subscription | parked, until a record explains it |
+//! | of an unknown customer or type, or at a time without subscription | parked, until a record explains it; over quota: rejected |
 //! | before its subscription's first billed period | rejected, as not backfilled |
 //! | that a price takes | charged, unless a price cannot read it: then rejected, and no state changes |
 //! | that a meter admits, but no price takes | unpriced |
 //! | that no meter admits | unmetered |
+//!
+//! What a record changes acts at log time + `future` or later: so no event was folded before the change that it belongs
+//! after, an event at that very moment neither.
 //!
 //! Charged, unpriced and unmetered events were folded: they leave their ids. The fate of a parked event shows in its
 //! newest outcome; [`OutcomeKind::Unparked`] stands for the fates that have no outcome of their own.
@@ -43,23 +46,32 @@ use crate::ids::{Day, Index, Key};
 use catalog::{Gate, Tenant};
 use customer::Customer;
 use emit::Emit;
-use park::{Parked, Stored};
+use park::{Parked, Waiting};
 use pricing::time::Instant;
 use route::Cache;
 use siphasher::sip::SipHasher24;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::hash::Hasher;
 use std::sync::Arc;
 use storage::charges::Boundary;
-use storage::output::{Counters, EventPlace, Output};
+use storage::output::{Counters, Output};
 use storage::record::{Control, DecodeError, Record, VERSION_NEWEST};
 use storage::shard::{Offset, Shard, ShardCount};
 
-/// What of the fold can be set. It changes outcomes, so all replicas of a shard must have the same.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What of the fold can be set: how much of one tenant's one shard keeps. What comes beyond is rejected, with its payload,
+/// so the limits are part of what determines the fold: all replicas of a shard must have the same, and a replay must have
+/// those that the shard had. A snapshot holds them, so that [`Fold::state_hash`] tells two folds with different ones
+/// apart; a shard that goes on from a snapshot under others has them from there on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Options {
-    /// How many events of one tenant may be parked in one shard; what comes beyond is rejected.
+    /// How many events may be parked.
     pub parked_max: u64,
+    /// How many bytes they may take: their text, and 256 for each event and 48 for each property.
+    pub parked_bytes_max: u64,
+    /// How many events of the future may wait for their time.
+    pub waiting_max: u64,
+    /// How many bytes they may take, counted in the same way.
+    pub waiting_bytes_max: u64,
 }
 
 /// The state of one shard at a record boundary, and what came out since it was last taken.
@@ -85,8 +97,7 @@ pub struct Fold {
     tenants: Vec<Tenant>,
     /// In the order in which records named them.
     customers: Vec<Customer>,
-    /// By time, then in the order of the log.
-    waiting: BTreeMap<(Instant, EventPlace), Stored>,
+    waiting: Waiting,
     parked: Parked,
     /// For lookups only.
     tenant_names: HashMap<Arc<str>, usize>,
@@ -152,7 +163,8 @@ pub enum RestoreError {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { parked_max: 100_000 }
+        let bytes_max = 64 << 20;
+        Self { parked_max: 100_000, parked_bytes_max: bytes_max, waiting_max: 100_000, waiting_bytes_max: bytes_max }
     }
 }
 
@@ -201,7 +213,7 @@ impl Fold {
             gate: Gate::default(),
             tenants: Vec::new(),
             customers: Vec::new(),
-            waiting: BTreeMap::new(),
+            waiting: Waiting::default(),
             parked: Parked::default(),
             tenant_names: HashMap::new(),
             plans: 0,

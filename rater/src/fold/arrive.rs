@@ -4,7 +4,7 @@ use super::catalog::Gate;
 use super::charge::Hit;
 use super::park::Stored;
 use super::route::Kind;
-use super::{Fold, Halt};
+use super::{Fold, Halt, Options};
 use crate::ids::{Id, Prefix};
 use pricing::id::TenantId;
 use pricing::time::Instant;
@@ -202,7 +202,7 @@ impl Fold {
         if let Some(payload) = self.ids.get(arrival.hash, account.gate.ids_from()) {
             return if payload == arrival.payload { Verdict::Duplicate } else { Verdict::Conflict };
         }
-        if arrival.time > account.gate.latest(self.log_time) {
+        if arrival.time >= account.gate.waits_from(self.log_time) {
             return Verdict::Waiting;
         }
         if arrival.time < account.gate.floor {
@@ -255,24 +255,39 @@ impl Fold {
                 self.counters.rejected += 1;
                 self.emit.outcome(OutcomeKind::NotBackfilled, arrival, reason);
             }
-            Verdict::Waiting => {
-                self.counters.waiting += 1;
-                self.waiting.insert((arrival.time, arrival.place), Stored::new(arrival));
-            }
+            Verdict::Waiting => self.wait(arrival, account),
             Verdict::Parked(reason) => self.park(arrival, account, reason),
         }
     }
 
-    fn park(&mut self, arrival: &Arrival<'_, '_>, account: &Account, reason: &str) {
-        let count_max = self.options.parked_max;
-        if self.parked.count(arrival.tenant) >= count_max {
+    fn wait(&mut self, arrival: &Arrival<'_, '_>, account: &Account) {
+        let Options { waiting_max, waiting_bytes_max, .. } = self.options;
+        let stored = Stored::new(arrival);
+        let full = self.waiting.load(arrival.tenant).refuses(&stored, waiting_max, waiting_bytes_max);
+        if let Some(full) = full {
             self.counters.rejected += 1;
-            let reason = format!("{reason}; it cannot be kept, for {count_max} events of the tenant are kept already");
+            let (time, from) = (arrival.time, account.gate.waits_from(self.log_time));
+            let reason = format!(
+                "the time {time} lies ahead; events before {from} are folded now, and this one cannot wait, for {full}; \
+                 send it again when its time has come"
+            );
             self.emit.outcome(OutcomeKind::Rejected, arrival, reason);
             return;
         }
+        self.counters.waiting += 1;
+        self.waiting.insert(stored);
+    }
+
+    fn park(&mut self, arrival: &Arrival<'_, '_>, account: &Account, reason: &str) {
+        let Options { parked_max, parked_bytes_max, .. } = self.options;
+        let stored = Stored::new(arrival);
+        if let Some(full) = self.parked.load(arrival.tenant).refuses(&stored, parked_max, parked_bytes_max) {
+            self.counters.rejected += 1;
+            self.emit.outcome(OutcomeKind::Rejected, arrival, format!("{reason}; it cannot be kept, for {full}"));
+            return;
+        }
         self.counters.parked += 1;
-        self.parked.insert(Stored::new(arrival));
+        self.parked.insert(stored);
         self.emit.outcome(OutcomeKind::Parked, arrival, reason.to_owned());
         self.parked_changed(account, arrival.time);
     }

@@ -19,6 +19,8 @@ pub(super) struct Tenant {
     pub(super) grace: Span,
     /// The meters in force.
     pub(super) meters: Vec<Meter>,
+    /// The types of events that say levels, to any meter in force or any plan's; almost always none.
+    pub(super) level_types: Vec<Arc<str>>,
     /// Every plan version that was ever named.
     pub(super) plans: BTreeMap<PlanRef, Arc<Plan>>,
     /// For lookups only.
@@ -66,6 +68,11 @@ const ONE_DAY: Span = Span::from_days(1);
 const PAST_MAX: Span = Span::from_days(KNOWN_DAYS_MAX - 90);
 const FUTURE_MAX: Span = Span::from_days(60);
 
+/// True where the meter keeps levels.
+pub(super) fn is_weighted(meter: &Meter) -> bool {
+    matches!(meter.aggregate, Aggregate::TimeWeighted(_))
+}
+
 // === impl Gate ===
 
 impl Default for Gate {
@@ -93,8 +100,8 @@ impl Gate {
         Day(self.ids_from)
     }
 
-    /// The latest time of events that need not wait.
-    pub(super) fn latest(&self, log_time: Instant) -> Instant {
+    /// The first moment whose events wait: from it on records may still change what is sold.
+    pub(super) fn waits_from(&self, log_time: Instant) -> Instant {
         log_time.plus(self.future)
     }
 }
@@ -109,6 +116,7 @@ impl Tenant {
             gate,
             grace: Span::from_hours(1),
             meters: Vec::new(),
+            level_types: Vec::new(),
             plans: BTreeMap::new(),
             customers: HashMap::new(),
             closing: BTreeSet::new(),
@@ -142,6 +150,21 @@ impl Tenant {
         self.grace = record.grace;
         self.gate.set(record.past, record.future, log_time);
         self.plans.extend(plans.into_iter().map(|plan| (plan.version.plan.clone(), Arc::new(plan))));
+        self.find_level_types();
+    }
+
+    /// Works out again which types of events say levels.
+    pub(super) fn find_level_types(&mut self) {
+        let frozen = self.plans.values().flat_map(|plan| plan.version.meters.values());
+        let weighted = self.meters.iter().chain(frozen).filter(|meter| is_weighted(meter));
+        let types: BTreeSet<Arc<str>> = weighted.map(|meter| meter.event.clone()).collect();
+        self.level_types = types.into_iter().collect();
+    }
+
+    /// True where an event of this type may say a level.
+    #[inline]
+    pub(super) fn has_levels(&self, event_type: &str) -> bool {
+        self.level_types.iter().any(|known| **known == *event_type)
     }
 }
 
@@ -155,8 +178,11 @@ impl Plan {
                 let PlanRef { id, version } = &version.plan;
                 return Err(format!("plan {id} version {version} names meter {}, which it does not hold", price.meter));
             };
-            let is_weighted = matches!(meter.aggregate, Aggregate::TimeWeighted(_));
-            prices.push(Priced { price: price.clone(), meter: Arc::new(meter.clone()), is_weighted });
+            prices.push(Priced {
+                price: price.clone(),
+                meter: Arc::new(meter.clone()),
+                is_weighted: is_weighted(meter),
+            });
         }
         Ok(Self { number, version, prices })
     }

@@ -11,7 +11,6 @@ use super::route::{Cache, Kind, Routed};
 use pricing::meter::{Change, Moment, Reading};
 use pricing::price::Charge;
 use pricing::time::Instant;
-use std::sync::Arc;
 
 /// What an event does to one price.
 pub(super) struct Hit<'e> {
@@ -30,6 +29,7 @@ pub(super) struct Hit<'e> {
 struct Found {
     is_inside: bool,
     is_billed: bool,
+    /// Nothing but where it is billed.
     levels: Vec<level::Change>,
 }
 
@@ -52,7 +52,10 @@ impl Fold {
             return Verdict::Parked("the customer is unknown; declare it and its subscriptions");
         };
         let found = state.check(arrival, kind, cache, hits);
-        let touches = found.and_then(|found| {
+        let touches = found.and_then(|mut found| {
+            if found.is_billed && tenant_state.has_levels(arrival.event_type) {
+                state.find_unpriced_levels(tenant_state, arrival, !hits.is_empty(), &mut found.levels)?;
+            }
             let touches = state.check_levels(arrival, &found.levels)?;
             Ok((found, touches))
         });
@@ -62,16 +65,18 @@ impl Fold {
             Ok(checked) => checked,
             Err(reason) => return Verdict::Rejected(reason),
         };
-        if hits.is_empty() {
-            return uncharged(arrival, tenant_state, state, &found);
-        }
-        let source = *source.get_or_insert_with(|| emit.source(arrival.source));
-        let row = Row { event: arrival.place, id: arrival.id, source, time: arrival.time };
-        apply(tenant_state, (number, state), hits, &row, emit);
+        let verdict = if hits.is_empty() {
+            uncharged(arrival, tenant_state, state, &found)
+        } else {
+            let source = *source.get_or_insert_with(|| emit.source(arrival.source));
+            let row = Row { event: arrival.place, id: arrival.id, source, time: arrival.time };
+            apply(tenant_state, (number, state), hits, &row, emit);
+            Verdict::Charged
+        };
         if !found.levels.is_empty() {
             apply_levels(tenant_state, (number, state), arrival, &found.levels, &touches, emit);
         }
-        Verdict::Charged
+        verdict
     }
 }
 
@@ -142,7 +147,7 @@ fn apply_levels(
 
 /// What becomes of an event that no price takes.
 #[cold]
-fn uncharged(arrival: &Arrival<'_, '_>, tenant: &Tenant, customer: &mut Customer, found: &Found) -> Verdict {
+fn uncharged(arrival: &Arrival<'_, '_>, tenant: &Tenant, customer: &Customer, found: &Found) -> Verdict {
     let of_type = || tenant.meters.iter().filter(|meter| *meter.event == *arrival.event_type);
     if of_type().next().is_none() && !customer.plans().any(|plan| plan.reads(arrival.event_type)) {
         return Verdict::Parked("no meter reads events of this type; declare one");
@@ -156,22 +161,8 @@ fn uncharged(arrival: &Arrival<'_, '_>, tenant: &Tenant, customer: &mut Customer
                 .to_owned(),
         );
     }
-    let mut unpriced = None;
-    for meter in of_type().filter(|meter| meter.filter.admits(|name| arrival.property(name))) {
-        unpriced = unpriced.or(Some(&meter.id));
-        // A level outlives plans: the next plan may price it.
-        if matches!(meter.aggregate, pricing::meter::Aggregate::TimeWeighted(_)) {
-            let level = match meter.read(|name| arrival.property(name)) {
-                Ok(reading) => reading.value().unwrap_or_default(),
-                Err(error) => return Verdict::Rejected(error.to_string()),
-            };
-            let group = meter.group(|name| arrival.property(name));
-            let filter = pricing::group::Filter::default();
-            let change = level::Change { meter: Arc::new(meter.clone()), filter, group, level };
-            customer.insert_level(&change, arrival.moment());
-        }
-    }
-    match unpriced {
+    let unpriced = of_type().find(|meter| meter.filter.admits(|name| arrival.property(name)));
+    match unpriced.map(|meter| &meter.id) {
         Some(meter) => Verdict::Unpriced(format!("meter {meter} counts it, but no price of the plan names the meter")),
         None => Verdict::Unmetered,
     }
@@ -275,12 +266,7 @@ impl Customer {
         let quantity = state.meter(price, group).map(pricing::meter::State::quantity).unwrap_or_default();
         let charge = state.charge(price, group, quantity, |_| None).map_err(|error| error.to_string())?;
         let start = state.period.start;
-        let is_same = |known: &level::Change| {
-            known.meter == change.meter && known.filter == change.filter && known.group == change.group
-        };
-        if !levels.iter().any(is_same) {
-            levels.push(change);
-        }
+        level::note(levels, change);
         Ok(Hit { sub, period, start, price, group, change: None, charge })
     }
 

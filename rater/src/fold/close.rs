@@ -75,17 +75,19 @@ impl Fold {
     /// Folds the events that log time has reached, by time, then in the order of the log.
     fn release_waiting(&mut self) {
         let (log_time, gate) = (self.log_time, self.gate);
+        let gates = self.tenants.iter().map(|tenant| tenant.gate).chain([gate]);
+        let furthest = gates.map(|gate| gate.waits_from(log_time)).max().unwrap_or(log_time);
         let reached: Vec<_> = self
             .waiting
-            .iter()
-            .filter(|((time, _), stored)| {
+            .before(furthest)
+            .filter(|stored| {
                 let tenant = self.tenant_index(stored.tenant.as_str()).and_then(|at| self.tenants.get(at));
-                *time <= tenant.map_or(gate, |tenant| tenant.gate).latest(log_time)
+                stored.time < tenant.map_or(gate, |tenant| tenant.gate).waits_from(log_time)
             })
-            .map(|(key, _)| *key)
+            .map(|stored| (stored.time, stored.place))
             .collect();
-        for key in reached {
-            if let Some(stored) = self.waiting.remove(&key) {
+        for place in reached {
+            if let Some(stored) = self.waiting.remove(place) {
                 self.judge_stored(&stored, Origin::Waiting);
             }
         }
@@ -173,11 +175,12 @@ impl Fold {
         let found = sub_state.periods.binary_search_by_key(&period.start, |state| state.period.start).ok();
         let kept = found.and_then(|found| sub_state.periods.get_mut(found));
         let entries = kept.as_ref().map(|state| state.sums()).unwrap_or_default();
+        let unsettled = kept.as_ref().map_or(0, |state| state.held());
         if let Some(kept) = kept {
             kept.closed = Some(period::Closed::first(*log_time));
             tenant.kept.insert((period.end, customer, sub, period.start));
         }
-        let held = parked.holding(&tenant.name, id.as_str(), period);
+        let held = parked.holding(&tenant.name, id.as_str(), period).saturating_add(unsettled);
         put_out(sub_state, owner, (period, 1), held, entries, emit);
         if let Some((next, _)) = sub_state.next_to_close() {
             tenant.closing.insert((next.end, customer, sub));
@@ -205,12 +208,12 @@ impl Fold {
         let Some(sub) = state.subscriptions.get_mut(sub) else { return };
         let found = sub.periods.binary_search_by_key(&start, |state| state.period.start).ok();
         let Some(kept) = found.and_then(|found| sub.periods.get_mut(found)) else { return };
-        let (period, entries) = (kept.period, kept.sums());
+        let (period, entries, unsettled) = (kept.period, kept.sums(), kept.held());
         let Some(closed) = &mut kept.closed else { return };
         *closed = period::Closed { revision: closed.revision.saturating_add(1), at: *log_time, is_changed: false };
         let revision = closed.revision;
         let owner = Owner { tenant: &tenant.name, customer: &state.id, subscription: &sub.declared.id };
-        let held = parked.holding(&tenant.name, state.id.as_str(), period);
+        let held = parked.holding(&tenant.name, state.id.as_str(), period).saturating_add(unsettled);
         put_out(sub, owner, (period, revision), held, entries, emit);
     }
 
@@ -253,11 +256,21 @@ impl Fold {
         customer.forget_levels(floor);
     }
 
-    /// A person lets bills go on without a customer's parked events.
+    /// A person lets bills go on without a customer's parked events, and without what could not be settled.
     pub(super) fn waive(&mut self, tenant: &TenantId, customer: &str, from: Instant, until: Instant) {
         let account = self.account(tenant, customer);
         for time in self.parked.waive(tenant, customer, from, until) {
             self.parked_changed(&account, time);
+        }
+        let Some((tenant, number)) = account.tenant.zip(account.customer) else { return };
+        let Some((tenant, state)) = self.tenants.get_mut(tenant).zip(self.customers.get_mut(number)) else { return };
+        let number = u32::try_from(number).unwrap_or(u32::MAX);
+        for (at, sub) in (0u32..).zip(&mut state.subscriptions) {
+            for period in sub.periods.iter_mut().filter(|state| (from..until).contains(&state.period.start)) {
+                if period.waive() {
+                    tenant.mark_changed(number, at, period);
+                }
+            }
         }
     }
 }

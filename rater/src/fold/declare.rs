@@ -183,8 +183,7 @@ fn resize(sub: &mut Sub, owner: Owner<'_>, emit: &mut super::emit::Emit) -> Vec<
         if let Some((period, share)) = found
             && (period != state.period || share != state.share())
         {
-            // F of what is counted already was checked to fit, and a smaller share of `included` moves it by less than
-            // what a price may cost in all; should it not fit, the charges stay as they are.
+            // Limits that scale by a share of one or less are no more than the whole ones, which fit.
             let _ = state.resize(period, share, owner, emit);
             resized.push(at);
         }

@@ -1,5 +1,9 @@
 //! The output under construction.
 
+use super::arrive::Arrival;
+use super::catalog::Priced;
+use super::period::Owner;
+use pricing::group::Group;
 use pricing::number::{Amount, Quantity};
 use pricing::time::Instant;
 use std::collections::HashMap;
@@ -171,14 +175,11 @@ impl Emit {
     }
 
     /// Puts out what became of an event that was not charged.
-    pub(super) fn outcome(&mut self, kind: OutcomeKind, arrival: &super::arrive::Arrival<'_, '_>, reason: String) {
-        let position = Position { shard: self.shard, offset: self.offset, index: self.outcome_index };
-        self.outcome_index += 1;
+    pub(super) fn outcome(&mut self, kind: OutcomeKind, arrival: &Arrival<'_, '_>, reason: String) {
         let properties = arrival.names.iter().zip(arrival.values);
-        let properties: Vec<_> = properties.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let text: usize = properties.iter().map(|(name, value)| name.len() + value.len() + 48).sum();
-        self.bytes += size_of::<Outcome>() + text + reason.len() + arrival.id.len() + arrival.source.len();
-        self.outcomes.push(Outcome {
+        let properties = properties.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let position = self.outcome_position();
+        self.push(Outcome {
             kind,
             position,
             event: arrival.place,
@@ -191,5 +192,48 @@ impl Emit {
             reason,
             properties,
         });
+    }
+
+    /// Puts out that a price could not be settled for a group. No event is to blame: the row has no id, and stands at no
+    /// event's place.
+    pub(super) fn unsettled(
+        &mut self,
+        owner: Owner<'_>,
+        priced: &Priced,
+        group: &Group,
+        time: Instant,
+        reason: String,
+    ) {
+        let (position, event) = (self.outcome_position(), self.place());
+        self.push(Outcome {
+            kind: OutcomeKind::Rejected,
+            position,
+            event,
+            tenant: owner.tenant.clone(),
+            customer: owner.customer.as_str().to_owned(),
+            source: String::new(),
+            id: String::new(),
+            event_type: priced.meter.event.as_ref().to_owned(),
+            time,
+            reason,
+            properties: group
+                .0
+                .iter()
+                .map(|(name, value)| (name.as_ref().to_owned(), value.as_ref().to_owned()))
+                .collect(),
+        });
+    }
+
+    fn outcome_position(&mut self) -> Position {
+        let position = Position { shard: self.shard, offset: self.offset, index: self.outcome_index };
+        self.outcome_index += 1;
+        position
+    }
+
+    fn push(&mut self, outcome: Outcome) {
+        let text: usize = outcome.properties.iter().map(|(name, value)| name.len() + value.len() + 48).sum();
+        let Outcome { reason, id, source, .. } = &outcome;
+        self.bytes += size_of::<Outcome>() + text + reason.len() + id.len() + source.len();
+        self.outcomes.push(outcome);
     }
 }

@@ -1,5 +1,7 @@
 //! Levels that hold until the next: what `time_weighted` meters keep across periods, and how it settles.
 
+use super::arrive::Arrival;
+use super::catalog::{Tenant, is_weighted};
 use super::customer::{Bound, Customer, LevelSeries};
 use super::emit::{Emit, Row};
 use super::period::{self, Owner};
@@ -29,6 +31,15 @@ pub(super) struct Touch {
     charge: Charge,
 }
 
+/// Adds a change, unless it is there.
+pub(super) fn note(changes: &mut Vec<Change>, change: Change) {
+    let is_same =
+        |known: &Change| known.meter == change.meter && known.filter == change.filter && known.group == change.group;
+    if !changes.iter().any(is_same) {
+        changes.push(change);
+    }
+}
+
 /// Which series a price reads.
 fn is_read_by(bound: &Bound, price: usize, meter: &Meter, filter: &Filter) -> bool {
     let priced = bound.plan.prices.get(price).filter(|priced| priced.is_weighted);
@@ -52,6 +63,49 @@ impl Customer {
 
     fn levels(&self, meter: &Meter, filter: &Filter, group: &Group) -> Option<&Levels> {
         self.levels_at(meter, filter, group).ok().and_then(|at| self.levels.get(at)).map(|series| &series.levels)
+    }
+
+    /// Adds the level changes that no price takes at the event's time. A level outlives plans: those of another time may
+    /// price it, closed periods among them, and so may a plan to come that names a meter in force.
+    ///
+    /// # Errors
+    /// A meter in force that cannot read an event, where that `is_charged` by no price: an event that is charged is none
+    /// the less charged for what a meter says that nobody sells.
+    pub(super) fn find_unpriced_levels(
+        &self,
+        tenant: &Tenant,
+        arrival: &Arrival<'_, '_>,
+        is_charged: bool,
+        changes: &mut Vec<Change>,
+    ) -> Result<(), String> {
+        let property = |name: &str| arrival.property(name);
+        let reads =
+            |meter: &Meter| is_weighted(meter) && *meter.event == *arrival.event_type && meter.filter.admits(property);
+        let change = |meter: &Arc<Meter>, filter: &Filter| {
+            let level = meter.read(property)?.value().unwrap_or_default();
+            let (meter, filter, group) = (meter.clone(), filter.clone(), meter.group(property));
+            Ok::<_, pricing::meter::Error>(Change { meter, filter, group, level })
+        };
+        let bounds = || self.subscriptions.iter().flat_map(|sub| &sub.bounds);
+        let bounds = || bounds().filter(|bound| bound.filter.admits(property));
+        for bound in bounds() {
+            for priced in bound.plan.prices.iter().filter(|priced| reads(&priced.meter)) {
+                if let Ok(change) = change(&priced.meter, &bound.filter) {
+                    note(changes, change);
+                }
+            }
+        }
+        for meter in tenant.meters.iter().filter(|meter| reads(meter)) {
+            let meter = Arc::new(meter.clone());
+            for filter in bounds().map(|bound| &bound.filter).chain([&Filter::default()]) {
+                match change(&meter, filter) {
+                    Ok(change) => note(changes, change),
+                    Err(error) if !is_charged => return Err(error.to_string()),
+                    Err(_) => {}
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Keeps a level change.
@@ -168,17 +222,22 @@ impl Customer {
         let Some(bound) = bound else { return };
         for price in 0..bound.plan.prices.len() {
             for series in levels.iter().filter(|series| is_read_by(&bound, price, &series.meter, &series.filter)) {
-                let unit = unit(&series.meter, share);
-                // Every level was checked to weigh what can be priced, for the period that it came in.
-                let Ok(quantity) = series.levels.weighted(period.start, period.end, unit) else { continue };
-                if quantity.is_zero() {
+                let weighed = series.levels.weighted(period.start, period.end, unit(&series.meter, share));
+                if weighed.as_ref().is_ok_and(|quantity| quantity.is_zero()) {
                     continue;
                 }
                 let Ok(at) = sub.begin(period, share) else { continue };
                 let Some(state) = sub.periods.get_mut(at) else { continue };
                 let group = state.group_state(price, &series.group);
-                let Ok(charge) = state.charge(price, group, quantity, |_| None) else { continue };
-                settle(state, (price, group), quantity, &charge, owner, emit);
+                let charge = weighed.map_err(pricing::price::Error::from).and_then(|quantity| {
+                    let charge = state.charge(price, group, quantity, |_| None)?;
+                    Ok((quantity, charge))
+                });
+                match charge {
+                    Ok((quantity, charge)) => settle(state, (price, group), quantity, &charge, owner, emit),
+                    // It was checked for the period that the level came in; this one is longer, or has more groups.
+                    Err(error) => state.hold((price, group), &error, owner, emit),
+                }
             }
         }
     }
@@ -202,6 +261,7 @@ fn settle(
     owner: Owner<'_>,
     emit: &mut Emit,
 ) {
+    state.release(at);
     if charge.quantity.is_zero() && charge.amount.is_zero() {
         return;
     }

@@ -6,6 +6,7 @@ use pricing::id::TenantId;
 use pricing::period::Period;
 use pricing::time::Instant;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use storage::output::EventPlace;
 
 /// An event with all that was sent.
@@ -25,6 +26,21 @@ pub(super) struct Stored {
     pub(super) is_waived: bool,
 }
 
+/// How much is kept for one tenant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Load {
+    count: u64,
+    bytes: u64,
+}
+
+/// Events that log time has not reached.
+#[derive(Default)]
+pub(super) struct Waiting {
+    /// By time, then in the order of the log.
+    events: BTreeMap<(Instant, EventPlace), Stored>,
+    loads: BTreeMap<TenantId, Load>,
+}
+
 /// Events that no record explains yet.
 #[derive(Default)]
 pub(super) struct Parked {
@@ -33,6 +49,7 @@ pub(super) struct Parked {
     customers: BTreeMap<(TenantId, String), BTreeMap<(Instant, EventPlace), bool>>,
     /// By tenant, the oldest first.
     tenants: BTreeMap<TenantId, BTreeSet<(Instant, EventPlace)>>,
+    loads: BTreeMap<TenantId, Load>,
     /// Those that a record may have explained.
     pub(super) retry: BTreeSet<EventPlace>,
 }
@@ -54,6 +71,14 @@ impl Stored {
             properties: properties.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
             is_waived: false,
         }
+    }
+
+    /// What it counts for against the limits, in bytes: its text and what keeping it costs. The same on every machine.
+    fn bytes(&self) -> u64 {
+        let Self { customer, event_type, source, id, properties, .. } = self;
+        let properties: usize = properties.iter().map(|(name, value)| name.len() + value.len() + 48).sum();
+        let bytes = 256 + customer.len() + event_type.len() + source.len() + id.len() + properties;
+        u64::try_from(bytes).unwrap_or(u64::MAX)
     }
 
     /// The names and the values of its properties.
@@ -86,10 +111,68 @@ impl Stored {
     }
 }
 
+// === impl Load ===
+
+impl Load {
+    /// Why another event is too much; none where there is room.
+    pub(super) fn refuses(self, event: &Stored, count_max: u64, bytes_max: u64) -> Option<String> {
+        if self.count >= count_max {
+            return Some(format!("{count_max} events of the tenant are kept already"));
+        }
+        let is_over = self.bytes.saturating_add(event.bytes()) > bytes_max;
+        is_over.then(|| format!("of {bytes_max} bytes for the tenant's kept events {} are taken", self.bytes))
+    }
+
+    fn add(loads: &mut BTreeMap<TenantId, Self>, event: &Stored) {
+        let load = loads.entry(event.tenant.clone()).or_default();
+        (load.count, load.bytes) = (load.count.saturating_add(1), load.bytes.saturating_add(event.bytes()));
+    }
+
+    fn take(loads: &mut BTreeMap<TenantId, Self>, event: &Stored) {
+        let Some(load) = loads.get_mut(&event.tenant) else { return };
+        (load.count, load.bytes) = (load.count.saturating_sub(1), load.bytes.saturating_sub(event.bytes()));
+        if load.count == 0 {
+            loads.remove(&event.tenant);
+        }
+    }
+}
+
+// === impl Waiting ===
+
+impl Waiting {
+    pub(super) fn insert(&mut self, event: Stored) {
+        Load::add(&mut self.loads, &event);
+        self.events.insert((event.time, event.place), event);
+    }
+
+    pub(super) fn remove(&mut self, at: (Instant, EventPlace)) -> Option<Stored> {
+        let event = self.events.remove(&at)?;
+        Load::take(&mut self.loads, &event);
+        Some(event)
+    }
+
+    /// How much of a tenant's waits.
+    pub(super) fn load(&self, tenant: &TenantId) -> Load {
+        self.loads.get(tenant).copied().unwrap_or_default()
+    }
+
+    /// Those before a moment.
+    pub(super) fn before(&self, moment: Instant) -> impl Iterator<Item = &Stored> {
+        self.events.values().take_while(move |event| event.time < moment)
+    }
+
+    /// Those after one of them; all without.
+    pub(super) fn after(&self, place: Option<(Instant, EventPlace)>) -> impl Iterator<Item = &Stored> {
+        let from = place.map_or(Bound::Unbounded, Bound::Excluded);
+        self.events.range((from, Bound::Unbounded)).map(|(_, event)| event)
+    }
+}
+
 // === impl Parked ===
 
 impl Parked {
     pub(super) fn insert(&mut self, event: Stored) {
+        Load::add(&mut self.loads, &event);
         let at = (event.time, event.place);
         let customer = (event.tenant.clone(), event.customer.clone());
         self.customers.entry(customer).or_default().insert(at, event.is_waived);
@@ -99,6 +182,7 @@ impl Parked {
 
     pub(super) fn remove(&mut self, place: EventPlace) -> Option<Stored> {
         let event = self.events.remove(&place)?;
+        Load::take(&mut self.loads, &event);
         let at = (event.time, place);
         let customer = (event.tenant.clone(), event.customer.clone());
         if let Some(events) = self.customers.get_mut(&customer) {
@@ -126,9 +210,9 @@ impl Parked {
         self.events.values()
     }
 
-    /// How many events of a tenant are parked.
-    pub(super) fn count(&self, tenant: &TenantId) -> u64 {
-        self.tenants.get(tenant).map_or(0, |events| u64::try_from(events.len()).unwrap_or(u64::MAX))
+    /// How much of a tenant's is parked.
+    pub(super) fn load(&self, tenant: &TenantId) -> Load {
+        self.loads.get(tenant).copied().unwrap_or_default()
     }
 
     /// How many of a customer's events hold a period's bill back.

@@ -58,6 +58,9 @@ pub(super) struct GroupState {
     state: price::State,
     /// What was put out, by the table's row.
     totals: Vec<Totals>,
+    /// What it should come to could not be computed: it holds the period's bill back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    is_held: bool,
     #[serde(skip)]
     series: SeriesSlot,
 }
@@ -242,6 +245,7 @@ impl State {
         let before = state.meter.quantity();
         step(&mut state.meter);
         let change = state.meter.quantity().sub(before).unwrap_or_default();
+        // The charge was made from this very sum, so it fits.
         *quantity = quantity.add(change).unwrap_or(*quantity);
         if priced.price.per_group {
             state.state.apply(charge);
@@ -260,7 +264,54 @@ impl State {
         });
         let hash = emit.row(series, row, charge.quantity, charge.amount, charge.tier);
         let table_row = if priced.is_table(bound.replacement(price)) { charge.tier } else { 0 };
-        state.add(table_row, charge, hash);
+        if let Err(error) = state.add(table_row, charge, hash) {
+            self.hold((price, group), &error.into(), owner, emit);
+        }
+    }
+
+    /// Holds the period's bill back for a group that could not be settled, and says why.
+    #[cold]
+    pub(super) fn hold(
+        &mut self,
+        (price, group): (usize, usize),
+        error: &price::Error,
+        owner: Owner<'_>,
+        emit: &mut Emit,
+    ) {
+        let Some(bound) = self.bound.clone() else { return };
+        let Some(priced) = bound.plan.prices.get(price) else { return };
+        let slot = self.prices.get_mut(price).and_then(Option::as_mut);
+        let Some(state) = slot.and_then(|slot| slot.groups.get_mut(group)) else { return };
+        state.is_held = true;
+        let (start, end) = (self.period.start, self.period.end);
+        let reason = format!(
+            "price {} of subscription {} cannot be settled for {start} to {end}: {error}; the period's bill is held until \
+             a correction makes it fit, or a waiver lets it go without",
+            priced.price.id, owner.subscription
+        );
+        emit.unsettled(owner, priced, &state.group, last_moment(self.period), reason);
+    }
+
+    /// A group is settled, whatever it was before.
+    pub(super) fn release(&mut self, (price, group): (usize, usize)) {
+        let slot = self.prices.get_mut(price).and_then(Option::as_mut);
+        if let Some(state) = slot.and_then(|slot| slot.groups.get_mut(group)) {
+            state.is_held = false;
+        }
+    }
+
+    /// Lets go of the bill; true where anything held it.
+    pub(super) fn waive(&mut self) -> bool {
+        let was_held = self.held() > 0;
+        let groups = self.prices.iter_mut().flatten().flat_map(|slot| &mut slot.groups);
+        groups.for_each(|group| group.is_held = false);
+        was_held
+    }
+
+    /// How many groups hold the period's bill back.
+    pub(super) fn held(&self) -> u64 {
+        let groups = self.prices.iter().flatten().flat_map(|slot| &slot.groups);
+        u64::try_from(groups.filter(|group| group.is_held).count()).unwrap_or(u64::MAX)
     }
 
     /// Takes another end: puts out F new − F old of every price.
@@ -285,16 +336,19 @@ impl State {
                 let Some(slot) = self.prices.get(at).and_then(Option::as_ref) else { continue };
                 let Some(state) = slot.groups.get(group) else { continue };
                 let charge = if terms.per_group {
-                    terms.resettle(&state.state, state.meter.quantity())?
+                    terms.resettle(&state.state, state.meter.quantity())
                 } else {
-                    terms.resettle(&slot.state, slot.quantity)?
+                    terms.resettle(&slot.state, slot.quantity)
                 };
-                if charge.amount.is_zero() {
+                if charge.as_ref().is_ok_and(|charge| charge.amount.is_zero()) {
                     continue;
                 }
                 // F of all groups together belongs to none of them: its row stands under the empty group.
                 let group = if terms.per_group { group } else { self.group_state(at, &Group::default()) };
-                self.apply((at, group), &charge, |_| {}, owner, &row, emit);
+                match charge {
+                    Ok(charge) => self.apply((at, group), &charge, |_| {}, owner, &row, emit),
+                    Err(error) => self.hold((at, group), &error.into(), owner, emit),
+                }
             }
         }
         Ok(())
@@ -340,12 +394,13 @@ impl GroupState {
             meter: meter::State::new(meter.aggregate),
             state: price::State::default(),
             totals: Vec::new(),
+            is_held: false,
             series: SeriesSlot::default(),
         }
     }
 
     #[inline]
-    fn add(&mut self, row: u32, charge: &Charge, hash: u64) {
+    fn add(&mut self, row: u32, charge: &Charge, hash: u64) -> Result<(), number::Error> {
         let at = match self.totals.first() {
             Some(first) if first.row == row => 0,
             _ => match self.totals.binary_search_by_key(&row, |totals| totals.row) {
@@ -356,12 +411,12 @@ impl GroupState {
                 }
             },
         };
-        if let Some(totals) = self.totals.get_mut(at) {
-            totals.count += 1;
-            // Every partial sum of quantities and amounts is a quantity or an amount that was checked to fit.
-            totals.quantity = totals.quantity.add(charge.quantity).unwrap_or(totals.quantity);
-            totals.amount = totals.amount.add(charge.amount).unwrap_or(totals.amount);
-            totals.hash = totals.hash.wrapping_add(hash);
-        }
+        let Some(totals) = self.totals.get_mut(at) else { return Ok(()) };
+        totals.count += 1;
+        totals.hash = totals.hash.wrapping_add(hash);
+        // What all groups come to was checked to fit; what one of them adds up to, with others' rows in between, was not.
+        totals.quantity = totals.quantity.add(charge.quantity)?;
+        totals.amount = totals.amount.add(charge.amount)?;
+        Ok(())
     }
 }

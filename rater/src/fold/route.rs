@@ -8,8 +8,10 @@ use pricing::group::Filter;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Beyond so many, everything is worked out anew.
-const ROUTES_MAX: usize = 65_536;
+/// Bytes of routes beyond which they are worked out anew; of names, too, but only between records.
+const BYTES_MAX: usize = 16 << 20;
+/// What an entry of a map takes beside its key's text.
+const ENTRY_BYTES: usize = 64;
 
 /// What was worked out.
 #[derive(Default)]
@@ -20,6 +22,10 @@ pub(super) struct Cache {
     routes: Vec<Box<[Routed]>>,
     latest: Option<((u32, u32, u32), u32)>,
     key: Vec<u8>,
+    /// About how many bytes types and shapes take.
+    names_bytes: usize,
+    /// About how many bytes routes take.
+    routes_bytes: usize,
 }
 
 /// What tells routes of one plan apart, good until the record ends.
@@ -52,9 +58,15 @@ type Column = Option<usize>;
 impl Cache {
     /// Makes room before a record, so that what it resolves stays good until its end.
     pub(super) fn begin(&mut self) {
-        if self.routes.len() + self.shapes.len() + self.types.len() > ROUTES_MAX {
+        if self.names_bytes > BYTES_MAX {
             *self = Self::default();
         }
+    }
+
+    /// About how many bytes it takes.
+    #[cfg(test)]
+    pub(super) fn bytes(&self) -> usize {
+        self.names_bytes + self.routes_bytes
     }
 
     /// Resolves a type and a shape.
@@ -68,6 +80,7 @@ impl Cache {
         }
         let number = u32::try_from(self.types.len()).unwrap_or(u32::MAX);
         self.types.insert(Box::from(event_type), number);
+        self.names_bytes += event_type.len() + ENTRY_BYTES;
         number
     }
 
@@ -82,6 +95,7 @@ impl Cache {
         }
         let number = u32::try_from(self.shapes.len()).unwrap_or(u32::MAX);
         self.shapes.insert(Box::from(&*self.key), number);
+        self.names_bytes += self.key.len() + ENTRY_BYTES;
         number
     }
 
@@ -104,8 +118,15 @@ impl Cache {
         if let Some(at) = self.found.get(&key) {
             return *at;
         }
+        if self.routes_bytes > BYTES_MAX {
+            // The numbers of types and shapes stay good until the record ends; what they lead to is found again.
+            self.found.clear();
+            self.routes.clear();
+            (self.latest, self.routes_bytes) = (None, 0);
+        }
         let reads = plan.prices.iter().enumerate().filter(|(_, priced)| &*priced.meter.event == event_type);
-        let route = reads.map(|(price, priced)| Routed::new(price, priced, names)).collect();
+        let route: Box<[Routed]> = reads.map(|(price, priced)| Routed::new(price, priced, names)).collect();
+        self.routes_bytes += ENTRY_BYTES + route.iter().map(Routed::bytes).sum::<usize>();
         let at = u32::try_from(self.routes.len()).unwrap_or(u32::MAX);
         self.routes.push(route);
         self.found.insert(key, at);
@@ -121,6 +142,12 @@ impl Routed {
         let group_by = priced.meter.group_by.iter().map(|name| column(names, name)).collect();
         let filter = Columns::new(&priced.meter.filter, names);
         Self { price, value, is_weighted: priced.is_weighted, group_by, filter }
+    }
+
+    /// About how many bytes it takes; the text of its filter belongs to the plan.
+    fn bytes(&self) -> usize {
+        let columns = self.filter.0.iter().map(|(_, allowed)| ENTRY_BYTES + size_of_val(allowed.as_slice()));
+        size_of::<Self>() + size_of_val(&*self.group_by) + columns.sum::<usize>()
     }
 
     #[inline]

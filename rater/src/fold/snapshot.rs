@@ -41,6 +41,9 @@ struct Head {
     next: Offset,
     record: u64,
     log_time: Instant,
+    /// What was set: the limits are part of what was folded. Not taken up again.
+    #[serde(default)]
+    options: Options,
     key: Option<String>,
     barrier: u8,
     counters: Counters,
@@ -135,9 +138,8 @@ impl Fold {
                 TENANT => self.write_tenant(cursor, &mut out),
                 CUSTOMERS => self.write_customers(cursor, &mut out),
                 WAITING => {
-                    let from = cursor.place.map_or(std::ops::Bound::Unbounded, std::ops::Bound::Excluded);
-                    let events = self.waiting.range((from, std::ops::Bound::Unbounded));
-                    write_events(events.map(|(_, event)| event), cursor, &mut out)
+                    let after = cursor.place;
+                    write_events(self.waiting.after(after), cursor, &mut out)
                 }
                 PARKED => write_events(self.parked.iter().skip(cursor.at), cursor, &mut out),
                 IDS => self.write_ids(cursor, &mut out),
@@ -167,6 +169,7 @@ impl Fold {
             next: self.next,
             record: self.record,
             log_time: self.log_time,
+            options: self.options,
             key: self.key.map(Key::to_hex),
             barrier: self.barrier,
             counters: self.counters,
@@ -231,11 +234,7 @@ impl Fold {
             match kind {
                 TENANT => fold.read_tenant(&mut from)?,
                 CUSTOMERS => fold.read_customers(&mut from)?,
-                WAITING => {
-                    for_each(&mut from, |event: Stored| {
-                        fold.waiting.insert((event.time, event.place), event);
-                    })?;
-                }
+                WAITING => for_each(&mut from, |event| fold.waiting.insert(event))?,
                 PARKED => for_each(&mut from, |event| fold.parked.insert(event))?,
                 IDS => {
                     while !from.is_empty() {
@@ -264,6 +263,7 @@ impl Fold {
         }
         let tenant = self.tenants.get_mut(at).ok_or(Malformed("a tenant that is not there"))?;
         *tenant = Tenant { versions, grace, meters, plans: compiled, ..Tenant::new(name, gate) };
+        tenant.find_level_types();
         Ok(())
     }
 
@@ -302,7 +302,7 @@ fn read_head(from: &mut Reader<'_>, options: Options) -> Result<Fold, RestoreErr
     if version != VERSION {
         return Err(RestoreError::Version { found: version, known: VERSION });
     }
-    let Head { shard, shards, next, record, log_time, key, barrier, counters, gate, retry } = read_json(from)?;
+    let Head { shard, shards, next, record, log_time, key, barrier, counters, gate, retry, .. } = read_json(from)?;
     let mut fold = Fold::new(shard, shards, options);
     fold.key = match key {
         Some(key) => Some(Key::parse(&key).ok_or(Malformed("a key that is none"))?),

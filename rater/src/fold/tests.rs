@@ -1,5 +1,7 @@
 //! The fold against an independent model, and every row of its tables by name.
 
+mod cache;
+mod levels;
 mod model;
 mod random;
 mod table;

@@ -197,7 +197,7 @@ impl Reader<'_> {
             return;
         }
         self.log_time = time;
-        while let Some((_, place)) = self.waiting.first().copied().filter(|(due, _)| *due <= time + FUTURE) {
+        while let Some((_, place)) = self.waiting.first().copied().filter(|(due, _)| *due < time + FUTURE) {
             self.waiting.pop_first();
             self.judge(place);
         }
@@ -254,7 +254,7 @@ impl Reader<'_> {
     }
 
     fn classify(&self, event: &Event) -> Fate {
-        if event.time > self.log_time.saturating_add(FUTURE) {
+        if event.time >= self.log_time.saturating_add(FUTURE) {
             return Fate::Waiting;
         }
         if event.time < self.log_time.saturating_sub(PAST + DAY) {

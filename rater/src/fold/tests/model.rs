@@ -92,7 +92,7 @@ impl Model {
         let (past, future) = self.limits();
         let mut reached: Vec<(u64, Event)> = Vec::new();
         self.waiting.retain(|event| {
-            let is_reached = event.1.time <= time.plus(future);
+            let is_reached = event.1.time < time.plus(future);
             if is_reached {
                 reached.push(event.clone());
             }
@@ -134,7 +134,7 @@ impl Model {
             }
             return;
         }
-        if event.time > self.now().plus(future) {
+        if event.time >= self.now().plus(future) {
             self.counters.waiting += 1;
             self.waiting.push((number, event));
             return;

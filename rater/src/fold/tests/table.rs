@@ -64,21 +64,40 @@ fn copies_and_conflicts() {
 #[test]
 fn events_from_the_future_wait_for_a_tick() {
     let mut run = Run::sold(NOW);
-    run.events(&[call("c", "b", "2026-01-15T12:07:00Z", "1"), call("c", "a", "2026-01-15T12:06:00Z", "1")]);
-    run.events(&[call("c", "a", "2026-01-15T12:06:00Z", "1"), call("c", "soon", "2026-01-15T12:05:00Z", "1")]);
-    assert_eq!(run.fold.counters().waiting, 3);
+    run.events(&[call("c", "b", "2026-01-15T12:07:00Z", "1"), call("c", "a", "2026-01-15T12:05:00Z", "1")]);
+    run.events(&[
+        call("c", "a", "2026-01-15T12:05:00Z", "1"),
+        call("c", "soon", "2026-01-15T12:04:59.999999999Z", "1"),
+    ]);
+    assert_eq!(run.fold.counters().waiting, 3, "at log time + 5 minutes, too: a plan may change at that very moment");
     assert_eq!(run.fold.counters().charged, 1);
     let again = restored(&run.fold);
     run.fold = again;
-    let output = run.tick("2026-01-15T12:01:00Z");
+    let output = run.tick("2026-01-15T12:00:00.000000001Z");
     let ids: Vec<&str> = (0..output.charges.rows.len()).map(|at| output.charges.id(at)).collect();
-    assert!(ids.iter().all(|id| *id == "a"), "only what log time + 5 minutes has reached");
+    assert!(!ids.is_empty() && ids.iter().all(|id| *id == "a"), "only what log time + 5 minutes has passed");
     assert_eq!(output.counters.duplicate, 1, "the copy that waited too");
     assert_eq!(output.charges.rows[0].event.offset, offset(4), "rows name the event's own record");
     assert_eq!(output.charges.rows[0].offset, offset(6), "and the record that caused them");
+    run.tick("2026-01-15T12:02:00Z");
+    assert_eq!(run.fold.counters().waiting, 1, "the moment itself has not passed");
     run.tick("2026-01-15T12:03:00Z");
     assert_eq!(run.fold.counters().waiting, 0);
     assert_eq!(run.fold.counters().charged, 3);
+}
+
+#[test]
+fn an_event_at_the_moment_of_a_plan_change_is_folded_after_it() {
+    let mut run = Run::sold(NOW);
+    let (start, change) = ("2026-01-01T00:00:00Z", "2026-01-15T12:05:00Z");
+    run.events(&[call("c", "1", change, "7")]);
+    // As a change that acts now is written: at log time + 5 minutes.
+    let terms = [sample::term(start, Some(change)), sample::term(change, None)];
+    let changed = sample::customer("c", 2, &[sample::subscription("s-c", "c", start, &terms)]);
+    run.fold(&encode_control(&Control::Customer(changed)));
+    run.tick("2026-01-15T12:00:01Z");
+    let starts: Vec<_> = run.sums().keys().map(|series| series.start).collect();
+    assert!(!starts.is_empty() && starts.iter().all(|start| *start == sample::time(change)), "{starts:?}");
 }
 
 #[test]
@@ -125,15 +144,47 @@ fn unknown_customers_types_and_times_are_parked_until_explained() {
 }
 
 #[test]
-fn the_quota_of_parked_events_holds() {
-    let options = Options { parked_max: 2 };
-    let mut fold = Fold::new(Shard(0), sample::count(1), options);
-    let events: Vec<_> = (0..3).map(|id| call("x", &id.to_string(), EARLIER, "1")).collect();
-    for record in [sample::open(0, 1), sample::tick(NOW), sample::record(&events)] {
-        fold.fold(fold.next(), &record).expect("fits");
+fn the_quotas_of_kept_events_hold() {
+    let now = EARLIER;
+    let later = "2026-01-15T12:30:00Z";
+    let small = Options { parked_max: 2, waiting_max: 2, ..Options::default() };
+    // Each event below takes 256 bytes, 3 × 48 for its properties, and 31 for its text.
+    let narrow = Options { parked_bytes_max: 2 * 431 + 430, waiting_bytes_max: 2 * 431 + 430, ..Options::default() };
+    for options in [small, narrow] {
+        let mut fold = Fold::new(Shard(0), sample::count(1), options);
+        let of = |id: usize, at: &str| call("x", &id.to_string(), at, "1");
+        let events: Vec<_> =
+            (0..3).map(|id| of(id, "2026-01-15T10:00:00Z")).chain((3..6).map(|id| of(id, later))).collect();
+        for record in [sample::open(0, 1), sample::tick(now), sample::record(&events)] {
+            fold.fold(fold.next(), &record).expect("fits");
+        }
+        let output = fold.take().expect("an output");
+        let found: Vec<_> = output.outcomes.iter().map(|one| (one.kind, one.id.as_str())).collect();
+        assert_eq!(found, [(Parked, "0"), (Parked, "1"), (Rejected, "2"), (Rejected, "5")]);
+        assert!(output.outcomes[3].reason.contains("send it again when its time has come"), "{:?}", output.outcomes[3]);
+        assert_eq!(output.outcomes[3].properties.len(), 3, "with its payload");
+        assert_eq!((fold.counters().parked, fold.counters().waiting), (2, 2));
+        // A restart knows how much is kept; what goes makes room.
+        let chunks: Vec<_> = fold.chunks().map(Ok).collect();
+        let mut again = Fold::restore(chunks.into_iter(), options).expect("a good snapshot");
+        assert_eq!(again.state_hash(), fold.state_hash());
+        for record in
+            [sample::record(&[of(6, later)]), sample::catalog_record(1), sample::simple("x"), sample::tick(NOW)]
+        {
+            again.fold(again.next(), &record).expect("fits");
+        }
+        assert_eq!((again.counters().parked, again.counters().rejected, again.counters().waiting), (0, 3, 2));
+        again.fold(again.next(), &sample::tick("2026-01-15T12:26:00Z")).expect("fits");
+        let late = [of(7, "2026-01-15T13:00:00Z"), of(8, "2026-01-15T13:00:00Z")];
+        again.fold(again.next(), &sample::record(&late)).expect("fits");
+        assert_eq!((again.counters().rejected, again.counters().waiting, again.counters().charged), (3, 2, 4));
+        let other = Fold::new(Shard(0), sample::count(1), Options::default());
+        assert_ne!(
+            other.state_hash(),
+            Fold::new(Shard(0), sample::count(1), options).state_hash(),
+            "limits tell folds apart"
+        );
     }
-    let kinds: Vec<_> = fold.take().expect("an output").outcomes.iter().map(|one| one.kind).collect();
-    assert_eq!(kinds, [Parked, Parked, Rejected]);
 }
 
 #[test]
@@ -220,12 +271,13 @@ fn what_cannot_be_true_halts_and_changes_nothing() {
 fn ids_are_forgotten_when_no_copy_is_admissible_any_more() {
     let mut run = Run::sold(NOW);
     // The latest time that is admitted: its copies are admissible the longest.
-    run.events(&[call("c", "1", "2026-01-15T12:05:00Z", "7")]);
+    let copy = [call("c", "1", "2026-01-15T12:04:59.999999999Z", "7")];
+    run.events(&copy);
     run.tick("2026-02-25T12:00:00Z");
-    run.events(&[call("c", "1", "2026-01-15T12:05:00Z", "7")]);
+    run.events(&copy);
     assert_eq!(run.fold.counters().duplicate, 1);
     run.tick("2026-02-25T12:06:00Z");
-    run.events(&[call("c", "1", "2026-01-15T12:05:00Z", "7")]);
+    run.events(&copy);
     assert_eq!(run.fold.counters().duplicate, 2, "or it is rejected as too old, but never billed again");
     assert_eq!(run.fold.counters().charged, 1);
     run.tick("2026-03-10T12:00:00Z");

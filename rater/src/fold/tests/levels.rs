@@ -1,0 +1,141 @@
+//! Levels that no price takes when they come, and levels that cannot be settled.
+
+use super::{Run, restored};
+use crate::sample::{self, Event, event};
+use OutcomeKind::{Rejected, Unpriced};
+use pricing::number::Quantity;
+use serde_json::{Value, json};
+use storage::output::{Manifest, OutcomeKind};
+use storage::record::{Control, encode_control};
+
+const START: &str = "2026-01-01T00:00:00Z";
+const FEBRUARY: &str = "2026-02-01T00:00:00Z";
+
+fn quantity(text: &str) -> Quantity {
+    text.parse().expect("a quantity")
+}
+
+fn seats(id: &str, at: &str, seats: &str) -> Event {
+    event("c", "seats", id, at, &[("seats", seats), ("team", "a")])
+}
+
+fn weighted(manifest: &Manifest) -> Quantity {
+    let entries = manifest.entries.iter().filter(|entry| entry.price.as_str() == "p-seats");
+    entries.fold(Quantity::ZERO, |sum, entry| sum.add(entry.quantity).expect("fits"))
+}
+
+/// `name` sells what plan `all` sells, but only `prices`; the catalog has `meters` more.
+fn catalog(name: &str, prices: &[Value], meters: &[Value]) -> bytes::Bytes {
+    let mut catalog = serde_json::to_value(sample::catalog(1)).expect("JSON");
+    let all = catalog["plans"][0].clone();
+    let mut other = all.clone();
+    other["plan"] = json!(name);
+    other["prices"] = json!(prices);
+    for meter in meters {
+        other["meters"][meter["id"].as_str().expect("an id")] = meter.clone();
+    }
+    catalog["plans"] = json!([all, other]);
+    catalog["meters"].as_array_mut().expect("meters").extend(meters.iter().cloned());
+    encode_control(&Control::Catalog(serde_json::from_value(catalog).expect("a catalog")))
+}
+
+/// Customer `c` on plan `name` in January, and on plan `all` from February on, events of region `eu` only if `is_eu`.
+fn moves(name: &str, is_eu: bool) -> bytes::Bytes {
+    let (mut before, mut after) = (sample::term(START, Some(FEBRUARY)), sample::term(FEBRUARY, None));
+    before["plan"]["plan"] = json!(name);
+    if is_eu {
+        (before["where"], after["where"]) = (json!({"region": ["eu"]}), json!({"region": ["eu"]}));
+    }
+    let subscription = sample::subscription("s-c", "c", START, &[before, after]);
+    encode_control(&Control::Customer(sample::customer("c", 1, &[subscription])))
+}
+
+fn run(catalog: &bytes::Bytes, is_eu: bool) -> Run {
+    let mut run = Run::new();
+    for record in [catalog.clone(), moves("bare", is_eu), sample::tick("2026-01-11T00:00:00Z")] {
+        run.fold(&record);
+    }
+    run
+}
+
+#[test]
+fn a_level_that_another_price_charges_is_kept_for_the_plan_to_come() {
+    let often = json!({"id": "often", "event": "seats", "aggregate": "count"});
+    let price = json!({"id": "p-often", "meter": "often", "curve": {"per_unit": {"each": "1", "per": "1"}}});
+    for is_eu in [false, true] {
+        let mut run = run(&catalog("bare", &[price.clone()], &[often.clone()]), is_eu);
+        let mut set = seats("1", "2026-01-11T00:00:00Z", "2");
+        set.properties.insert(0, ("region".to_owned(), "eu".to_owned()));
+        assert_eq!(run.events(&[set]).charges.rows.len(), 1, "what counts it");
+        assert_eq!(run.fold.counters().charged, 1);
+        run.fold = restored(&run.fold);
+        run.tick("2026-02-01T01:00:00Z");
+        let february = run.tick("2026-03-01T01:00:00Z").manifests[0].clone();
+        assert_eq!(weighted(&february), quantity("56"), "28 days of 2, where: {is_eu}");
+    }
+}
+
+#[test]
+fn a_late_level_that_no_price_takes_changes_closed_periods_that_price_it() {
+    let mut run = run(&catalog("bare", &[], &[]), false);
+    run.events(&[seats("1", "2026-01-11T00:00:00Z", "2")]);
+    assert_eq!(run.kinds(), [(Unpriced, "1".to_owned())]);
+    run.tick("2026-02-01T01:00:00Z");
+    assert_eq!(weighted(&run.tick("2026-03-01T01:00:00Z").manifests[0]), quantity("56"));
+    let output = run.events(&[seats("2", "2026-01-20T00:00:00Z", "3")]).clone();
+    assert_eq!(output.outcomes[0].kind, Unpriced, "January sells none");
+    assert_eq!(output.charges.rows.iter().map(|row| row.quantity).collect::<Vec<_>>(), [quantity("28")]);
+    run.fold = restored(&run.fold);
+    let renewed = run.tick("2026-03-01T02:00:00Z").manifests.clone();
+    assert_eq!((renewed.len(), weighted(&renewed[0]), renewed[0].revision), (1, quantity("84"), 2));
+}
+
+#[test]
+fn a_level_that_one_meter_cannot_read_leaves_no_trace() {
+    let rooms = json!({"id": "z-rooms", "event": "seats", "aggregate": {"time_weighted": "day"}, "value": "rooms"});
+    let mut run = run(&catalog("bare", &[], &[rooms]), false);
+    run.events(&[seats("1", "2026-01-11T00:00:00Z", "2")]);
+    assert_eq!(run.kinds(), [(Rejected, "1".to_owned())]);
+    assert!(run.fold.customers[0].levels.is_empty());
+}
+
+/// A level that fits the last day of January, and no whole month.
+fn too_much() -> Run {
+    let mut run = Run::sold("2026-01-31T00:00:00Z");
+    run.events(&[seats("1", "2026-01-31T00:00:00Z", "300000000000000")]);
+    assert_eq!(run.fold.counters().charged, 1, "it can be priced for the period that it comes in");
+    assert_eq!(run.tick("2026-02-01T01:00:00Z").manifests[0].parked, 0);
+    let output = run.tick("2026-03-01T01:00:00Z").clone();
+    assert_eq!((output.manifests[0].revision, output.manifests[0].parked), (1, 1), "it holds the bill");
+    assert_eq!(weighted(&output.manifests[0]), Quantity::ZERO);
+    let outcome = &output.outcomes[0];
+    assert_eq!((outcome.kind, outcome.event.index, outcome.customer.as_str()), (Rejected, u32::MAX, "c"));
+    assert_eq!(outcome.properties, [("team".to_owned(), "a".to_owned())]);
+    assert!(outcome.reason.contains("price p-seats of subscription s-c cannot be settled"), "{}", outcome.reason);
+    run.fold = restored(&run.fold);
+    run
+}
+
+#[test]
+fn what_cannot_be_settled_holds_the_bill_until_it_is_corrected() {
+    let mut run = too_much();
+    let output = run.events(&[seats("2", FEBRUARY, "1")]).clone();
+    assert_eq!(output.charges.rows.last().map(|row| row.quantity), Some(quantity("28")));
+    let february = run.tick("2026-03-01T02:00:00Z").manifests[0].clone();
+    assert_eq!((february.revision, february.parked, weighted(&february)), (2, 0, quantity("28")));
+}
+
+#[test]
+fn what_cannot_be_settled_holds_the_bill_until_it_is_waived() {
+    let mut run = too_much();
+    run.fold(&encode_control(&Control::Waive {
+        tenant: sample::tenant(),
+        customer: sample::customer_id("c"),
+        from: sample::time(FEBRUARY),
+        until: sample::time("2026-03-01T00:00:00Z"),
+        reason: "seen".to_owned(),
+    }));
+    let february = run.tick("2026-03-01T02:00:00Z").manifests[0].clone();
+    assert_eq!((february.revision, february.parked, weighted(&february)), (2, 0, Quantity::ZERO));
+    assert_eq!(run.tick("2026-04-01T01:00:00Z").manifests[0].parked, 1, "March is another bill");
+}
