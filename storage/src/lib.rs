@@ -10,6 +10,7 @@
 // Reading order: the log and what stands in it, what comes out of it, the books, then the backends.
 pub mod books;
 pub mod charges;
+pub mod clickhouse;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 pub mod embedded;

@@ -53,7 +53,7 @@ pub async fn suite(open: impl AsyncFn() -> Arc<dyn Charges>) {
 }
 
 /// Every question that can be asked gets one answer from both.
-async fn agree(store: &dyn Charges, model: &dyn Charges) {
+pub async fn agree(store: &dyn Charges, model: &dyn Charges) {
     for shard in [Shard(0), Shard(1), Shard(2)] {
         assert_eq!(store.boundary(shard).await.unwrap(), model.boundary(shard).await.unwrap());
     }
@@ -96,9 +96,12 @@ fn sorted(mut manifests: Vec<Manifest>) -> Vec<Manifest> {
 }
 
 async fn usages_agree(store: &dyn Charges, model: &dyn Charges, tenant: &TenantId) {
-    let times = [None, Some(hours(3)), Some(hours(30)), Some(Instant::MIN), Some(Instant::MAX)];
+    let (early, late) = (Some(hours(3)), Some(hours(30)));
+    let (least, most) = (Some(Instant::MIN), Some(Instant::MAX));
+    let stretches =
+        [(None, None), (early, late), (late, early), (None, late), (early, None), (least, most), (most, least)];
     for by in [Resolution::Period, Resolution::Day, Resolution::Hour] {
-        for (from, until) in times.iter().flat_map(|from| times.iter().map(move |until| (*from, *until))) {
+        for (from, until) in stretches {
             for (customer, meter) in [(None, None), (Some("c1"), None), (None, Some("m0")), (Some("c2"), Some("m1"))] {
                 let query = UsageQuery {
                     tenant: tenant.clone(),
@@ -327,7 +330,7 @@ fn outcome(random: &mut StdRng, position: Position) -> Outcome {
 }
 
 /// One output with what both have; the second follows the first.
-fn joined(first: &Output, second: &Output) -> Output {
+pub fn joined(first: &Output, second: &Output) -> Output {
     let mut both = first.clone();
     let (series, sources) = (both.charges.series.len(), both.charges.sources.len());
     let ids = u32::try_from(both.charges.ids.len()).unwrap();

@@ -6,11 +6,13 @@
 #![allow(clippy::expect_used, reason = "what fails here fails its test, with a message")]
 
 // What they share, then each server.
+mod clickhouse;
 mod kafka;
 mod postgres;
 mod process;
 mod s3;
 
+pub use clickhouse::ClickHouse;
 pub use kafka::Kafka;
 pub use postgres::Postgres;
 pub use process::{Process, free_ports, tools};
