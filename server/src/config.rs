@@ -38,6 +38,8 @@ pub(crate) struct Config {
     pub(crate) invoicer: Invoicer,
     /// Log time of a new test system.
     pub(crate) test_clock: Option<Instant>,
+    /// Whether writes to storage become spans of traces.
+    pub(crate) is_traced: bool,
     /// Where the first start writes the first admin key; none: it is made by `farthing migrate --admin-key`.
     pub(crate) key_file: Option<PathBuf>,
 }
@@ -91,6 +93,13 @@ pub(crate) enum Log {
         /// Of a new log; an old one must have as many.
         shards: ShardCount,
     },
+    /// In a Kafka topic.
+    Kafka {
+        /// Which, and how it is reached.
+        options: storage::kafka::Options,
+        /// How long a topic that `migrate` makes keeps records.
+        retention: Option<Duration>,
+    },
 }
 
 /// Where charges are.
@@ -101,6 +110,8 @@ pub(crate) enum Charges {
         /// Which.
         dir: PathBuf,
     },
+    /// In a ClickHouse database.
+    ClickHouse(storage::clickhouse::Options),
 }
 
 /// Where the books are.
@@ -133,6 +144,8 @@ pub(crate) struct Postgres {
 pub(crate) struct Rater {
     /// Its folder: snapshots.
     pub(crate) data: Option<PathBuf>,
+    /// Where copies of snapshots go: `s3://BUCKET/PREFIX` or a path.
+    pub(crate) snapshots: Option<String>,
     /// Which of how many raters this is.
     pub(crate) pod: Pod,
     /// Its bounds.
@@ -200,6 +213,7 @@ impl Config {
             rater: Rater { data: Some(dir), ..Rater::default() },
             invoicer: Invoicer::default(),
             test_clock: None,
+            is_traced: false,
             key_file: Some(data.join("admin.key")),
         }
     }

@@ -12,6 +12,7 @@ mod metrics;
 mod shards;
 mod stages;
 mod state;
+mod traced;
 mod web;
 
 use crate::config::Config;
@@ -28,6 +29,7 @@ use storage::charges::Charges;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tonic_health::server::HealthReporter;
+use traced::Traced;
 
 /// A running process.
 pub(crate) struct System {
@@ -77,9 +79,14 @@ impl System {
     pub(crate) async fn begin(config: Config) -> Result<Self> {
         let mut backends = Backends::new(&config);
         let stage = config.stage;
-        let log = backends.log().await?;
-        let books = if stage.ingests() || stage.invoices() { Some(backends.books().await?) } else { None };
-        let charges = if stage.rates() || stage.invoices() { Some(backends.charges().await?) } else { None };
+        let mut log = backends.log().await?;
+        let mut books = if stage.ingests() || stage.invoices() { Some(backends.books().await?) } else { None };
+        let mut charges = if stage.rates() || stage.invoices() { Some(backends.charges().await?) } else { None };
+        if config.is_traced {
+            log = Arc::new(Traced(log));
+            books = books.map(|books| Arc::new(Traced(books)) as _);
+            charges = charges.map(|charges| Arc::new(Traced(charges)) as _);
+        }
         let snapshots = if stage.rates() { Some(backends.snapshots().await?) } else { None };
         let listener = Listener::open(&config.port).await?;
         let address = listener.address();

@@ -18,7 +18,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, filter};
 
 /// The target of spans that become traces.
-const SPANS: &str = "span";
+pub(crate) const SPANS: &str = "span";
 
 /// Which log lines are written when nothing is said.
 const FILTER: &str = "info";

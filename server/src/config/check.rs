@@ -8,6 +8,9 @@ use std::path::Path;
 use std::time::Duration;
 use storage::shard::ShardCount;
 
+/// Of a cluster's log.
+const SHARDS: u16 = 64;
+
 impl Config {
     /// Reads a file for a stage.
     ///
@@ -26,12 +29,13 @@ impl Config {
             stage,
             port: port(&file, tls.as_ref(), stage)?,
             log: log.as_ref().map(self::log).transpose()?,
-            charges: charges.as_ref().map(self::charges),
+            charges: charges.as_ref().map(self::charges).transpose()?,
             books: books.as_ref().map(self::books).transpose()?,
             ingest: self::ingest(ingest),
             rater: self::rater(rater, pod)?,
             invoicer: Invoicer { name: invoicer.name.clone(), allow_clock_jump: false },
             test_clock: file.test_clock,
+            is_traced: telemetry.otlp.is_some(),
             key_file: None,
         };
         config.complete()?;
@@ -90,17 +94,66 @@ fn port(file: &file::File, tls: Option<&file::Tls>, stage: Stage) -> Result<Port
 fn log(log: &file::Log) -> Result<Log> {
     match log {
         file::Log::Embedded(file::Segments { dir, shards }) => {
-            let shards = ShardCount::new(*shards).filter(|shards| shards.get() <= 1024);
-            let shards = shards.ok_or_else(|| Failure::refused("[log] shards is a number from 1 to 1024"))?;
-            Ok(Log::Embedded { dir: dir.clone(), shards })
+            Ok(Log::Embedded { dir: dir.clone(), shards: self::shards(*shards)? })
+        }
+        file::Log::Kafka(kafka) => {
+            Ok(Log::Kafka { options: self::kafka(kafka)?, retention: kafka.retention.map(duration) })
         }
     }
 }
 
-fn charges(charges: &file::Charges) -> Charges {
-    match charges {
-        file::Charges::Embedded(folder) => Charges::Embedded { dir: folder.dir.clone() },
+fn shards(count: u16) -> Result<ShardCount> {
+    let shards = ShardCount::new(count).filter(|shards| shards.get() <= 1024);
+    shards.ok_or_else(|| Failure::refused("[log] shards is a number from 1 to 1024"))
+}
+
+fn kafka(kafka: &file::Kafka) -> Result<storage::kafka::Options> {
+    use storage::kafka::Security;
+    let shards = shards(kafka.shards.unwrap_or(SHARDS))?;
+    let mut options = storage::kafka::Options::new(&kafka.brokers, &kafka.topic, shards);
+    set(&mut options.replication, kafka.replication);
+    set(&mut options.queued_bytes_max, kafka.queued_bytes_max);
+    set(&mut options.read_ahead_bytes, kafka.read_ahead_bytes);
+    options.durability_given_up = kafka.durability_given_up;
+    options.security = match kafka.security {
+        file::Security::Plaintext => Security::Plaintext,
+        file::Security::Ssl => Security::Ssl,
+        file::Security::SaslPlaintext => Security::SaslPlaintext,
+        file::Security::SaslSsl => Security::SaslSsl,
+    };
+    let is_sasl = matches!(kafka.security, file::Security::SaslPlaintext | file::Security::SaslSsl);
+    if is_sasl != kafka.sasl.is_some() {
+        return Err(Failure::refused(
+            "[log] kafka: sasl = {mechanism, user, password_file} goes with security = \"sasl_ssl\" or \"sasl_plaintext\", \
+             and they with it",
+        ));
     }
+    options.ca_file.clone_from(&kafka.ca_file);
+    options.cert_file.clone_from(&kafka.cert_file);
+    options.key_file.clone_from(&kafka.key_file);
+    if let Some(file::Sasl { mechanism, user, password_file, password_env }) = &kafka.sasl {
+        let key = "[log] kafka sasl password";
+        let password = Secret::read(key, password_file.as_deref(), password_env.as_deref())?;
+        let password = password.ok_or_else(|| Failure::refused(format_args!("{key}_file or {key}_env is missing")))?;
+        let (mechanism, user) = (mechanism.clone(), user.clone());
+        options.sasl = Some(storage::kafka::Sasl { mechanism, user, password: password.reveal().to_owned() });
+    }
+    Ok(options)
+}
+
+fn charges(charges: &file::Charges) -> Result<Charges> {
+    Ok(match charges {
+        file::Charges::Embedded(folder) => Charges::Embedded { dir: folder.dir.clone() },
+        file::Charges::ClickHouse(found) => {
+            let mut options = storage::clickhouse::Options::new(&found.url, &found.database, &found.user);
+            let key = "[charges] clickhouse password";
+            let password = Secret::read(key, found.password_file.as_deref(), found.password_env.as_deref())?;
+            options.password = password.map(|password| password.reveal().to_owned());
+            options.ca_file.clone_from(&found.ca_file);
+            options.quorum = found.quorum;
+            Charges::ClickHouse(options)
+        }
+    })
 }
 
 fn books(books: &file::Books) -> Result<Books> {
@@ -136,7 +189,8 @@ fn rater(some: &file::Rater, pod: Option<Pod>) -> Result<Rater> {
     set(&mut options.snapshot_every, some.snapshot_every.map(duration));
     let written = some.pod.as_deref().map(str::parse).transpose();
     let written = written.map_err(|reason: String| Failure::refused(format_args!("[rater] pod: {reason}")))?;
-    Ok(Rater { data: some.data.clone(), pod: pod.or(written).unwrap_or_default(), options })
+    let (data, snapshots) = (some.data.clone(), some.snapshots.clone());
+    Ok(Rater { data, snapshots, pod: pod.or(written).unwrap_or_default(), options })
 }
 
 fn set<T>(option: &mut T, value: Option<T>) {

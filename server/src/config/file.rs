@@ -4,6 +4,7 @@ use super::LogFormat;
 use pricing::time::{Instant, Span};
 use serde::Deserialize;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 /// The whole file.
@@ -40,12 +41,14 @@ pub(super) struct Tls {
 #[serde(rename_all = "lowercase")]
 pub(super) enum Log {
     Embedded(Segments),
+    Kafka(Kafka),
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Charges {
     Embedded(Folder),
+    ClickHouse(ClickHouse),
 }
 
 #[derive(Debug, Deserialize)]
@@ -64,8 +67,62 @@ pub(super) struct Segments {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub(super) struct Kafka {
+    pub(super) brokers: String,
+    pub(super) topic: String,
+    pub(super) shards: Option<u16>,
+    pub(super) replication: Option<u16>,
+    /// How long `migrate` makes the topic keep records.
+    pub(super) retention: Option<Span>,
+    /// With one replica: what was acknowledged may be lost with the broker's machine.
+    #[serde(default)]
+    pub(super) durability_given_up: bool,
+    #[serde(default)]
+    pub(super) security: Security,
+    pub(super) ca_file: Option<PathBuf>,
+    pub(super) cert_file: Option<PathBuf>,
+    pub(super) key_file: Option<PathBuf>,
+    pub(super) sasl: Option<Sasl>,
+    pub(super) queued_bytes_max: Option<usize>,
+    pub(super) read_ahead_bytes: Option<usize>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Security {
+    #[default]
+    Plaintext,
+    Ssl,
+    SaslPlaintext,
+    SaslSsl,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Sasl {
+    pub(super) mechanism: String,
+    pub(super) user: String,
+    pub(super) password_file: Option<PathBuf>,
+    pub(super) password_env: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Folder {
     pub(super) dir: PathBuf,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ClickHouse {
+    pub(super) url: String,
+    pub(super) database: String,
+    pub(super) user: String,
+    pub(super) password_file: Option<PathBuf>,
+    pub(super) password_env: Option<String>,
+    pub(super) ca_file: Option<PathBuf>,
+    /// Replicas that must have an insert, where tables are replicated.
+    pub(super) quorum: Option<NonZeroU32>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -93,6 +150,8 @@ pub(super) struct Ingest {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Rater {
     pub(super) data: Option<PathBuf>,
+    /// `s3://BUCKET/PREFIX` or a path, off the volume of `data`.
+    pub(super) snapshots: Option<String>,
     pub(super) pod: Option<String>,
     pub(super) unsent_bytes_max: Option<usize>,
     pub(super) insert_rows_max: Option<usize>,

@@ -4,7 +4,7 @@
 //! [log] embedded       DIR/lock, DIR/shard-N    segments of the log
 //! [charges] embedded   DIR/charges.db           what the rater put out
 //! [books] embedded     DIR/books.db             what people edit and auditors read, keys too
-//! [rater] data         DIR/snapshots            the rater's
+//! [rater] data         DIR/snapshots            the rater's; copied to `[rater] snapshots`
 //! ```
 //!
 //! A folder belongs to one process: it holds `DIR/lock` as long as it runs.
@@ -49,6 +49,10 @@ impl Backends {
                 let log = embedded::log::Log::open(dir, options).context(cannot_open(dir, "log"))?;
                 Ok(Arc::new(log))
             }
+            config::Log::Kafka { options, .. } => {
+                let log = storage::kafka::Log::open(options.clone()).await;
+                Ok(Arc::new(log.map_err(Failure::refused)?))
+            }
         }
     }
 
@@ -62,6 +66,10 @@ impl Backends {
                 self.hold(&dir)?;
                 let charges = embedded::charges::Charges::open(&dir.join("charges.db"));
                 Arc::new(charges.context(cannot_open(&dir, "charges"))?)
+            }
+            config::Charges::ClickHouse(options) => {
+                let charges = storage::clickhouse::Charges::open(options).await;
+                Arc::new(charges.context("[charges] clickhouse")?)
             }
         };
         self.charges = Some(charges.clone());
@@ -92,12 +100,28 @@ impl Backends {
     pub(crate) async fn snapshots(&mut self) -> Result<Arc<dyn Snapshots>> {
         let dir = self.config.rater.data.clone().ok_or_else(|| missing("[rater] data"))?;
         self.hold(&dir)?;
-        let snapshots = embedded::snapshots::Snapshots::open(&dir.join("snapshots"));
-        Ok(Arc::new(snapshots.context(cannot_open(&dir, "snapshots"))?))
+        let files = dir.join("snapshots");
+        match &self.config.rater.snapshots {
+            None => {
+                let snapshots = embedded::snapshots::Snapshots::open(&files);
+                Ok(Arc::new(snapshots.context(cannot_open(&dir, "snapshots"))?))
+            }
+            Some(copies) => {
+                let snapshots = storage::objects::Snapshots::open(&files, copies);
+                Ok(Arc::new(snapshots.context("[rater] snapshots")?))
+            }
+        }
     }
 
     /// Makes what the configuration names, or brings it to this version; says what was made, line by line.
     pub(crate) async fn migrate(&mut self) -> Result<Vec<String>> {
+        if let Some(config::Log::Kafka { options, retention }) = &self.config.log {
+            let retention = retention.unwrap_or(storage::kafka::RETENTION);
+            storage::kafka::migrate(options, retention).await.map_err(Failure::refused)?;
+        }
+        if let Some(config::Charges::ClickHouse(options)) = &self.config.charges {
+            storage::clickhouse::migrate(options).await.context("[charges] clickhouse")?;
+        }
         if let Some(config::Books::Postgres(database)) = &self.config.books {
             storage::postgres::migrate(&postgres(database)).await.context("[books] postgres")?;
         }

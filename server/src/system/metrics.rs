@@ -3,10 +3,8 @@
 use super::state::{State, wall};
 use pricing::time::{Instant, Span};
 use rater::driver::ShardStatus;
-use std::collections::BTreeMap;
 use std::fmt::{Display, Write};
 use std::sync::atomic::Ordering;
-use storage::shard::{Offset, Shard};
 
 /// Of the answer.
 pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -33,7 +31,7 @@ pub(super) fn page(state: &State, connections: usize) -> String {
         page.ingest(&ingest.stats());
     }
     if let Some(rater) = &state.rater {
-        page.rater(&rater.shards(), &state.ends());
+        page.rater(state, &rater.shards());
     }
     if state.stage.invoices() {
         let is_leader = state.invoicer.get().is_some() && state.services.get().is_some();
@@ -97,8 +95,8 @@ impl Page {
         }
     }
 
-    fn rater(&mut self, shards: &[ShardStatus], ends: &BTreeMap<Shard, Offset>) {
-        let now = wall();
+    fn rater(&mut self, state: &State, shards: &[ShardStatus]) {
+        let (now, ends) = (wall(), state.ends());
         let end = |one: &ShardStatus| ends.get(&one.shard).copied().unwrap_or(one.end).max(one.next);
         let lag = |one: &ShardStatus| end(one).0 - one.next.0;
         let is_behind = |one: &ShardStatus| lag(one) > 0 && one.log_time > Instant::MIN;
@@ -106,6 +104,8 @@ impl Page {
         self.shards("lag_seconds", "How long ago the next record's time was; 0 when caught up.", shards, |one| {
             if is_behind(one) { seconds(now, one.log_time) } else { "0".to_owned() }
         });
+        let help = "How long ago the newest good snapshot was made, at most since this process began.";
+        self.shards("snapshot_age_seconds", help, shards, |one| state.snapshot_age(one.shard).as_secs());
         self.shards("unsent_bytes", "Rows that the charges store has not taken yet.", shards, |one| one.unsent_bytes);
         self.shards("parked_events", "Kept, not yet priceable.", shards, |one| one.counters.parked);
         self.shards("waiting_events", "Ahead of log time.", shards, |one| one.counters.waiting);

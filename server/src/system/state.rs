@@ -25,6 +25,8 @@ pub(super) struct State {
     awaited: Mutex<&'static str>,
     stopping: AtomicBool,
     ends: Mutex<Ends>,
+    /// The newest good snapshot of each shard, and when it was first seen.
+    snapshots: Mutex<BTreeMap<Shard, (Option<Offset>, tokio::time::Instant)>>,
 }
 
 /// Where the log ends, as last seen, and when that was.
@@ -54,6 +56,7 @@ impl State {
             awaited: Mutex::new("starting"),
             stopping: AtomicBool::new(false),
             ends: Mutex::default(),
+            snapshots: Mutex::default(),
         }
     }
 
@@ -78,8 +81,11 @@ impl State {
         let Some(rater) = &self.rater else { return };
         let mut shards = BTreeMap::new();
         for shard in rater.shards() {
+            self.look_at_snapshot(&shard);
             match log.bounds(shard.shard).await {
                 Ok(bounds) => drop(shards.insert(shard.shard, bounds.end)),
+                // It halts, which shows elsewhere.
+                Err(storage::log::Error::Damaged { .. }) => {}
                 Err(error) => {
                     tracing::debug!(shard = %shard.shard, %error, "the end of the log is not known");
                     return;
@@ -88,6 +94,21 @@ impl State {
         }
         let seen = Some(tokio::time::Instant::now());
         *self.ends.lock().unwrap_or_else(PoisonError::into_inner) = Ends { shards, seen };
+    }
+
+    fn look_at_snapshot(&self, shard: &rater::driver::ShardStatus) {
+        let now = tokio::time::Instant::now();
+        let mut snapshots = self.snapshots.lock().unwrap_or_else(PoisonError::into_inner);
+        let seen = snapshots.entry(shard.shard).or_insert((shard.snapshot, now));
+        if seen.0 != shard.snapshot {
+            *seen = (shard.snapshot, now);
+        }
+    }
+
+    /// How long ago a shard's newest good snapshot, or this process where there is none, was new.
+    pub(super) fn snapshot_age(&self, shard: Shard) -> Duration {
+        let snapshots = self.snapshots.lock().unwrap_or_else(PoisonError::into_inner);
+        snapshots.get(&shard).map(|(_, seen)| seen.elapsed()).unwrap_or_default()
     }
 
     /// Where the log ends, as last seen; a shard that was never seen is left out.
