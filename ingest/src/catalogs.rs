@@ -12,11 +12,18 @@ use pricing::time::Span;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Mutex;
+
+#[cfg(test)]
+mod tests;
 
 /// The catalogs of all tenants, replaced as a whole; readers never wait.
 #[derive(Debug, Default)]
 pub struct Catalogs {
     tenants: ArcSwap<BTreeMap<TenantId, Arc<Compiled>>>,
+    /// The source's revision that they were loaded at. Held while they are loaded, so that an older picture never takes the
+    /// place of a newer one.
+    loaded: Mutex<Option<u64>>,
 }
 
 /// One tenant's part.
@@ -80,6 +87,21 @@ impl Catalogs {
         self.tenants.store(Arc::new(compiled.collect()));
     }
 
+    /// Loads all of them again if the source's revision is another one than at the last load.
+    ///
+    /// # Errors
+    /// What the source says; the last picture then stays.
+    pub async fn refresh(&self, source: &dyn Source) -> Result<(), String> {
+        let mut loaded = self.loaded.lock().await;
+        // The revision is read first: what changes while loading is seen at the next look.
+        let revision = source.revision().await?;
+        if *loaded != Some(revision) {
+            self.replace(source.load().await?);
+            *loaded = Some(revision);
+        }
+        Ok(())
+    }
+
     /// Replaces one of them.
     #[allow(clippy::needless_pass_by_value, reason = "the swap may run twice, so the id is copied inside")]
     pub fn put(&self, id: TenantId, tenant: Tenant) {
@@ -107,23 +129,12 @@ impl Catalogs {
 /// Loads the catalogs now and whenever their revision changes, looking every `interval`; runs until it is dropped. While
 /// the source cannot be read, the last picture stays.
 pub async fn follow(catalogs: Arc<Catalogs>, source: Arc<dyn Source>, interval: Duration) {
-    let mut seen = None;
     loop {
-        match refresh(&catalogs, &*source, seen).await {
-            Ok(revision) => seen = Some(revision),
-            Err(reason) => tracing::warn!(%reason, "the catalogs cannot be read; ingest goes on with the last ones"),
+        if let Err(reason) = catalogs.refresh(&*source).await {
+            tracing::warn!(%reason, "the catalogs cannot be read; ingest goes on with the last ones");
         }
         tokio::time::sleep(interval).await;
     }
-}
-
-async fn refresh(catalogs: &Catalogs, source: &dyn Source, seen: Option<u64>) -> Result<u64, String> {
-    // The revision is read first: what changes while loading is seen at the next look.
-    let revision = source.revision().await?;
-    if seen != Some(revision) {
-        catalogs.replace(source.load().await?);
-    }
-    Ok(revision)
 }
 
 // === impl Compiled ===

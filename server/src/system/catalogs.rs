@@ -1,7 +1,6 @@
 //! What ingest knows of the catalogs, read from the books.
 
 use async_trait::async_trait;
-use ingest::Catalogs;
 use ingest::catalogs::Tenant;
 use invoicer::ledger::{self, Filter, Ledger};
 use pricing::catalog::{Catalog, Entity, Kind};
@@ -25,12 +24,6 @@ const PAGE: usize = 1_000;
 impl Source {
     pub(super) fn new(books: Arc<dyn Books>) -> Self {
         Self { ledger: Ledger::new(books) }
-    }
-
-    /// Reads all catalogs now.
-    pub(super) async fn refresh(&self, catalogs: &Catalogs) -> Result<(), String> {
-        catalogs.replace(ingest::catalogs::Source::load(self).await?);
-        Ok(())
     }
 
     async fn tenants(&self) -> Result<Vec<ledger::Stored<ledger::Tenant>>, String> {

@@ -125,7 +125,7 @@ impl Stages {
         self.log_is_open().await;
         let catalogs = Arc::new(ingest::Catalogs::new());
         let source = Arc::new(catalogs::Source::new(books.clone()));
-        source.refresh(&catalogs).await.map_err(Failure::refused)?;
+        catalogs.refresh(&*source).await.map_err(Failure::refused)?;
         let known = keys.clone();
         let parts = ingest::Parts {
             log: self.log.clone(),

@@ -188,9 +188,10 @@ fn not_yet(process: &Process, request: &Request) -> Response {
     if is_grpc(request) { problem.to_status().into_http() } else { problem.to_response() }
 }
 
+/// Lists and refused calls cost one comparison: the source's revision moves only when something was published.
 async fn refreshed(State(refresh): State<Refresh>, request: Request, next: Next) -> Response {
     let response = next.run(request).await;
-    if let Err(reason) = refresh.source.refresh(&refresh.catalogs).await {
+    if let Err(reason) = refresh.catalogs.refresh(&*refresh.source).await {
         tracing::warn!(%reason, "the catalogs cannot be read; ingest goes on with the last ones");
     }
     response
