@@ -33,6 +33,8 @@ pub struct Advance {
 struct Seen {
     charged: Option<u64>,
     remanifest: Option<Instant>,
+    /// Periods are due that the latest Tick did not get to: the next one goes on with them.
+    close_due: bool,
 }
 
 /// Why log time does not move.
@@ -118,6 +120,7 @@ impl Advance {
         if to.plus(TOLERANCE) < log_time {
             return Err(Error::Back { to, log_time });
         }
+        self.closer.recheck().await;
         let mut fruitless = 0;
         let mut waiting = Vec::new();
         loop {
@@ -129,24 +132,25 @@ impl Advance {
             } else {
                 fruitless += 1;
             }
-            let close_due = self.close_due().await?;
-            let again = close_due || (!waiting.is_empty() && fruitless < FRUITLESS_MAX);
+            let again = seen.close_due || (!waiting.is_empty() && fruitless < FRUITLESS_MAX);
             if log_time >= to && !again {
                 return if waiting.is_empty() { Ok(log_time) } else { Err(stuck(log_time, &waiting)) };
             }
             let next = next(&progress, &seen, log_time, to, again);
-            self.publisher.turn().await?.tick(next).await?;
+            let receipt = self.publisher.turn().await?.tick(next).await?;
+            receipt.durable().await?;
         }
     }
 
     /// Waits until the store has caught up and a pass has nothing left to do.
     async fn settle(&self, seen: &mut Seen) -> Result<Progress, Error> {
         loop {
-            let charged = self.caught_up().await?;
+            let (charged, close_due) = self.caught_up().await?;
             let log_time = self.publisher.log_time();
             if seen.charged != Some(charged) {
-                *seen = Seen { charged: Some(charged), remanifest: Some(log_time.plus(HOURLY)) };
+                (seen.charged, seen.remanifest) = (Some(charged), Some(log_time.plus(HOURLY)));
             }
+            seen.close_due = close_due;
             let progress = self.closer.pass().await?;
             if progress.written == 0 {
                 return Ok(progress);
@@ -155,10 +159,10 @@ impl Advance {
     }
 
     /// Waits until the store of every shard has passed the end of its log and log time; returns how many events were
-    /// charged.
-    async fn caught_up(&self) -> Result<u64, Error> {
+    /// charged, and whether the fold has closes left over.
+    async fn caught_up(&self) -> Result<(u64, bool), Error> {
         let log_time = self.publisher.log_time();
-        let mut charged: u64 = 0;
+        let (mut charged, mut close_due) = (0u64, false);
         for shard in self.publisher.shards().all() {
             let end = self.publisher.log().bounds(shard).await.map_err(publisher::Error::from)?.end;
             let mut look = LOOK_FIRST;
@@ -173,6 +177,7 @@ impl Advance {
                     boundary.filter(|boundary| boundary.log_time >= log_time && boundary.next >= end)
                 {
                     charged = charged.saturating_add(boundary.counters.charged);
+                    close_due |= boundary.close_due;
                     break;
                 }
                 let next = boundary.map(|boundary| boundary.next);
@@ -189,17 +194,7 @@ impl Advance {
                 look = (look * 2).min(LOOK_LAST);
             }
         }
-        Ok(charged)
-    }
-
-    /// True while periods are due that the latest Tick did not get to: the next one goes on with them.
-    async fn close_due(&self) -> Result<bool, Error> {
-        for shard in self.publisher.shards().all() {
-            if self.charges.boundary(shard).await?.is_some_and(|boundary| boundary.close_due) {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+        Ok((charged, close_due))
     }
 }
 

@@ -24,6 +24,7 @@ mod issue;
 mod late;
 mod load;
 mod preview;
+mod reached;
 mod requests;
 mod verify;
 mod walk;
@@ -38,10 +39,13 @@ use chain::{Chain, Key};
 use load::Numbered;
 use pricing::id::{CustomerId, TenantId};
 use pricing::time::Instant;
+use reached::Reached;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use storage::charges::{self, Charges};
+use storage::shard::Shard;
 use tokio::sync::Mutex;
 
 /// Turns closed periods into invoices. See the module's own words.
@@ -51,6 +55,7 @@ pub struct Closer {
     publisher: Arc<Publisher>,
     /// None before the first pass and after a pass that did not finish: the books are read again.
     state: Mutex<Option<State>>,
+    held: AtomicU64,
 }
 
 /// What a pass knows.
@@ -61,8 +66,8 @@ struct State {
     cursor: Numbered<ledger::Cursor>,
     /// Customers to look at.
     dirty: BTreeSet<Account>,
-    /// When to look at which customer by itself.
-    agenda: BTreeSet<(Instant, Account)>,
+    /// When to look at which customer by itself, by shard: each has its own log time.
+    agenda: BTreeMap<Shard, BTreeSet<(Instant, Account)>>,
     /// Differences that were logged, so that each is logged once.
     reported: BTreeSet<String>,
 }
@@ -112,19 +117,26 @@ const CUSTOMERS_MAX: usize = 500;
 const CONFLICTS_MAX: usize = 5;
 /// How often a pass runs when nobody calls for one.
 const PAUSE: Duration = Duration::from_millis(500);
+/// How often held bills are looked at again: what held them may be gone without anything that tells.
+const RECHECK: Duration = Duration::from_secs(60);
 
 // === impl Closer ===
 
 impl Closer {
     /// A closer over these books and charges.
     pub fn new(ledger: Ledger, charges: Arc<dyn Charges>, publisher: Arc<Publisher>) -> Self {
-        Self { ledger, charges, publisher, state: Mutex::new(None) }
+        Self { ledger, charges, publisher, state: Mutex::new(None), held: AtomicU64::new(0) }
     }
 
     /// Passes, again and again; never ends. What is away for a moment is waited for.
     pub async fn run(&self) {
         let mut log_time = self.publisher.watch();
+        let mut rechecked = tokio::time::Instant::now();
         loop {
+            if rechecked.elapsed() >= RECHECK {
+                self.recheck().await;
+                rechecked = tokio::time::Instant::now();
+            }
             if let Err(error) = self.pass().await {
                 tracing::warn!(%error, "closing waits");
             }
@@ -139,6 +151,19 @@ impl Closer {
     pub async fn pass(&self) -> Result<Progress, Error> {
         let mut state = self.state.lock().await;
         self.settled(&mut state, None).await
+    }
+
+    /// Has the next pass look at held bills again.
+    pub async fn recheck(&self) {
+        if let Some(state) = self.state.lock().await.as_mut() {
+            let held = state.chains.iter().filter(|(_, chain)| chain.held() > 0);
+            state.dirty.extend(held.map(|(key, _)| (key.tenant.clone(), key.customer.clone())));
+        }
+    }
+
+    /// How many bills wait for a person, or for what holds them to go away, as of the last pass.
+    pub fn held(&self) -> u64 {
+        self.held.load(Ordering::Relaxed)
     }
 
     /// One pass, with the state taken out while it runs: where it fails or is dropped, the books are read again.
@@ -161,13 +186,11 @@ impl Closer {
     }
 
     async fn work(&self, state: &mut State, order: Option<&walk::Order>) -> Result<Progress, Error> {
-        let log_time = self.publisher.log_time();
+        // Whoever lost the lease writes nothing; what it does at the very moment meets the revisions of its successor.
+        self.publisher.leads().await?;
         self.refresh(state).await?;
-        self.read_manifests(state).await?;
-        while let Some((due, account)) = state.agenda.first().filter(|(due, _)| *due <= log_time).cloned() {
-            state.agenda.remove(&(due, account.clone()));
-            state.dirty.insert(account);
-        }
+        let reached = self.reached(state).await?;
+        state.wake(&reached);
         let mut dirty = std::mem::take(&mut state.dirty);
         let mut progress = Progress::default();
         // What a person orders is committed apart: nobody's name stands at the bills of others.
@@ -175,18 +198,19 @@ impl Closer {
             let account = (order.key.tenant.clone(), order.key.customer.clone());
             if dirty.remove(&account) {
                 let alone = std::slice::from_ref(&account);
-                progress.written += self.close(state, alone, log_time, Some(order)).await?;
-                state.schedule(alone, log_time);
+                progress.written += self.close(state, alone, &reached, Some(order)).await?;
+                state.schedule(alone, &reached);
             }
         }
         let dirty: Vec<Account> = dirty.into_iter().collect();
         for of_tenant in dirty.chunk_by(|one, other| one.0 == other.0) {
             for some in of_tenant.chunks(CUSTOMERS_MAX) {
-                progress.written += self.close(state, some, log_time, None).await?;
-                state.schedule(some, log_time);
+                progress.written += self.close(state, some, &reached, None).await?;
+                state.schedule(some, &reached);
             }
         }
-        progress.next = state.agenda.first().map(|(due, _)| *due);
+        self.held.store(state.chains.values().map(Chain::held).sum(), Ordering::Relaxed);
+        progress.next = state.agenda.values().filter_map(|agenda| agenda.first()).map(|(due, _)| *due).min();
         let waiting = state.chains.iter().flat_map(|(key, chain)| chain.waiting.iter().map(|end| key.bill_id(*end)));
         progress.waiting = waiting.collect();
         Ok(progress)
@@ -202,9 +226,21 @@ impl std::fmt::Debug for Closer {
 // === impl State ===
 
 impl State {
+    /// Finds the customers whose moment has come.
+    fn wake(&mut self, reached: &Reached) {
+        for (shard, agenda) in &mut self.agenda {
+            let now = reached.of_shard(*shard);
+            while let Some((due, account)) = agenda.first().filter(|(due, _)| *due <= now).cloned() {
+                agenda.remove(&(due, account.clone()));
+                self.dirty.insert(account);
+            }
+        }
+    }
+
     /// Writes down when each of these customers is to be looked at next.
-    fn schedule(&mut self, accounts: &[Account], log_time: Instant) {
+    fn schedule(&mut self, accounts: &[Account], reached: &Reached) {
         for account in accounts {
+            let log_time = reached.of(account);
             let Some(desk) = self.desks.get(&account.0) else { continue };
             let Some(customer) = desk.customers.get(&account.1) else { continue };
             let grace = desk.terms.grace;
@@ -217,7 +253,8 @@ impl State {
                 wakes.extend(late::final_moment(desk, customer, &key, chain).map(|(_, when)| when));
             }
             let wakes = wakes.into_iter().filter(|wake| *wake > log_time);
-            self.agenda.extend(wakes.map(|wake| (wake, account.clone())));
+            let agenda = self.agenda.entry(reached.shard(account)).or_default();
+            agenda.extend(wakes.map(|wake| (wake, account.clone())));
         }
     }
 }

@@ -217,13 +217,19 @@ impl Draft {
         value: &K,
     ) -> Result<(), Error> {
         let body = serde_json::to_string(value).map_err(|error| malformed::<K>(id, &error))?;
-        self.push::<K>(tenant, id, revision, Some(body), value.tags());
+        let expect = revision.map_or(Expect::Absent, Expect::Revision);
+        self.push::<K>(tenant, id, expect, Some(body), value.tags());
         Ok(())
     }
 
     /// Removes a document that was read at `revision`.
     pub fn remove<K: Kind>(&mut self, tenant: Option<&TenantId>, id: &str, revision: u64) {
-        self.push::<K>(tenant, id, Some(revision), None, Vec::new());
+        self.push::<K>(tenant, id, Expect::Revision(revision), None, Vec::new());
+    }
+
+    /// Removes a document, whatever it says by now, if it is there.
+    pub fn discard<K: Kind>(&mut self, tenant: Option<&TenantId>, id: &str) {
+        self.push::<K>(tenant, id, Expect::Any, None, Vec::new());
     }
 
     /// Writes a document whose JSON is made already.
@@ -250,12 +256,11 @@ impl Draft {
         &mut self,
         tenant: Option<&TenantId>,
         id: &str,
-        revision: Option<u64>,
+        expect: Expect,
         body: Option<String>,
         tags: Vec<(String, String)>,
     ) {
         let key = DocumentKey { tenant: tenant.cloned(), collection: K::COLLECTION.to_owned(), id: id.to_owned() };
-        let expect = revision.map_or(Expect::Absent, Expect::Revision);
         self.commit.puts.push(Put { key, expect, body, tags, audited: K::AUDITED });
     }
 }

@@ -45,8 +45,9 @@ pub struct Invoicer {
 // === impl Invoicer ===
 
 impl Invoicer {
-    /// Takes the lease on the clock, opens a new log, publishes what an earlier run left. Run it before anything else
-    /// writes to the log; nothing moves by itself before [`Invoicer::run`].
+    /// Takes the lease on the clock (with [`publisher::Options::standby`] it waits for it as long as another process leads),
+    /// opens a new log, publishes what an earlier run left. Run it before anything else writes to the log; nothing moves by
+    /// itself before [`Invoicer::run`].
     ///
     /// # Errors
     /// See [`publisher::Error`].
@@ -68,6 +69,11 @@ impl Invoicer {
             stopped = self.publisher.run() => stopped,
             () = self.closer.run() => Ok(()),
         }
+    }
+
+    /// Gives up the lease, so that a process that stands by leads at once. This one writes nothing more.
+    pub async fn resign(&self) {
+        self.publisher.resign().await;
     }
 
     /// The clock, and the way into the log.

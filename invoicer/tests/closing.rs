@@ -4,32 +4,15 @@
 
 mod support;
 
+use storage::books::Books as _;
 use storage::charges::Charges as _;
 use storage::output::{ChargeRow, ChargeRows, Counters, EventPlace, Output, Series};
 use storage::shard::{Offset, Shard};
-use support::{System, acme, at};
-
-const CATALOG: &str = r"
-apiVersion: farthing/v1
-tenant: acme
-meters: [{id: calls, event: call, aggregate: sum, value: n}]
-plans:
-  - {id: payg, currency: USD, every: month, prices: [{id: out, meter: calls, per_unit: {each: 0.01}}]}
-customers: [{id: c-1}, {id: c-2}]
-subscriptions:
-  - {id: s-1, customer: c-1, plan: payg, from: 2026-01-01}
-  - {id: s-2, customer: c-2, plan: payg, from: 2026-01-01}
-";
-
-async fn running() -> System {
-    let system = System::new("2026-01-01T00:00:00Z").await;
-    system.apply(CATALOG).await.unwrap();
-    system
-}
+use support::{CATALOG, System, acme, at};
 
 #[tokio::test(start_paused = true)]
 async fn a_period_becomes_an_invoice_after_its_review() {
-    let mut system = running().await;
+    let mut system = System::running().await;
     system.send("c-1", "2026-01-10T00:00:00Z", "250").await;
     system.send("c-2", "2026-01-11T00:00:00Z", "1000").await;
     system.advance("2026-02-01T00:30:00Z").await.unwrap();
@@ -39,6 +22,7 @@ async fn a_period_becomes_an_invoice_after_its_review() {
         system.summary().await,
         ["c-1/USD/2026-02-01T00:00:00Z draft 2.50", "c-2/USD/2026-02-01T00:00:00Z draft 10.00"]
     );
+    assert!(system.bills().await.iter().all(|bill| bill.value.test), "drafts of a test system say so");
     system.advance("2026-02-03T00:00:00Z").await.unwrap();
     assert_eq!(
         system.summary().await,
@@ -57,7 +41,7 @@ async fn a_period_becomes_an_invoice_after_its_review() {
 
 #[tokio::test(start_paused = true)]
 async fn a_year_of_small_bills_pays_what_it_should() {
-    let mut system = running().await;
+    let mut system = System::running().await;
     for month in 1..=12 {
         system.send("c-1", &format!("2026-{month:02}-10T00:00:00Z"), "0.4").await;
         let next = if month == 12 { "2027-01-02".to_owned() } else { format!("2026-{:02}-02", month + 1) };
@@ -74,7 +58,7 @@ async fn a_year_of_small_bills_pays_what_it_should() {
 
 #[tokio::test(start_paused = true)]
 async fn late_usage_stands_on_the_next_bill() {
-    let mut system = running().await;
+    let mut system = System::running().await;
     system.send("c-1", "2026-01-10T00:00:00Z", "250").await;
     system.advance("2026-02-03T00:00:00Z").await.unwrap();
     system.send("c-1", "2026-01-31T12:00:00Z", "100").await;
@@ -123,7 +107,7 @@ async fn a_fee_in_advance_opens_with_a_bill_of_its_own() {
 
 #[tokio::test(start_paused = true)]
 async fn a_charge_that_the_fold_did_not_put_out_stops_the_bill() {
-    let mut system = running().await;
+    let mut system = System::running().await;
     system.send("c-1", "2026-01-10T00:00:00Z", "250").await;
     system.advance("2026-01-20T00:00:00Z").await.unwrap();
     tamper(&system).await;
@@ -135,6 +119,9 @@ async fn a_charge_that_the_fold_did_not_put_out_stops_the_bill() {
     assert!(reason.contains("price 'out' of subscription 's-1'") && reason.contains("2 rows"), "{reason}");
     let refused = system.issue(&bill.id).await.unwrap_err();
     assert!(refused.message().contains("adds up to 2 rows"), "{refused}");
+    let none = system.get(&bill.id).await.unwrap_err();
+    assert_eq!(none.code(), tonic::Code::FailedPrecondition);
+    assert!(none.message().contains("without a document") && none.message().contains("2 rows"), "{none}");
     assert!(system.invoices().await.iter().all(|invoice| !invoice.value.bill.starts_with("c-1")));
 }
 
@@ -189,7 +176,7 @@ async fn tamper(system: &System) {
 
 #[tokio::test(start_paused = true)]
 async fn parked_events_hold_a_bill_until_they_are_waived() {
-    let mut system = running().await;
+    let mut system = System::running().await;
     system.send("c-1", "2026-01-10T00:00:00Z", "250").await;
     system.send_as("mystery", "c-1", "2026-01-12T00:00:00Z", "1").await;
     system.advance("2026-02-05T00:00:00Z").await.unwrap();
@@ -203,7 +190,7 @@ async fn parked_events_hold_a_bill_until_they_are_waived() {
 
 #[tokio::test(start_paused = true)]
 async fn a_bill_unlike_the_last_waits_for_a_person() {
-    let mut system = running().await;
+    let mut system = System::running().await;
     system.send("c-1", "2026-01-10T00:00:00Z", "100").await;
     system.advance("2026-02-03T00:00:00Z").await.unwrap();
     system.send("c-1", "2026-02-10T00:00:00Z", "500").await;
@@ -213,5 +200,49 @@ async fn a_bill_unlike_the_last_waits_for_a_person() {
     assert!(summary.contains(&format!("{id} held 5.00")), "{summary:?}");
     let issued = system.issue(id).await.unwrap();
     assert_eq!(issued.summary.unwrap().status, "issued");
+    let audit = system.world.books.audit(Some(&acme()), 0, 1_000).await.unwrap();
+    let by =
+        |who: &str| audit.iter().filter(|entry| entry.who == who && entry.key.id.starts_with("c-")).collect::<Vec<_>>();
+    let persons: Vec<&str> = by("acme-finance").iter().map(|entry| entry.key.id.as_str()).collect();
+    assert_eq!(persons, [id], "a person's name stands at what the person ordered, and nowhere else");
+    assert!(by("invoicer").len() > 2, "{audit:?}");
     assert!(system.issue(id).await.unwrap_err().message().contains("never changes"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn opening_bills_are_no_measure_for_the_next() {
+    let mut system = System::new("2026-01-15T00:00:00Z").await;
+    let file = CATALOG
+        .replace("every: month,", "every: month, fees: [{id: base, amount: 2.00, when: advance}],")
+        .replace("plan: payg, from: 2026-01-01", "plan: payg, from: 2026-01-16");
+    system.apply(&file).await.unwrap();
+    system.send("c-1", "2026-01-20T00:00:00Z", "1000").await;
+    system.advance("2026-02-03T00:00:00Z").await.unwrap();
+    // 1.03 for 16 of 31 days, then 12.00: more than three times as much, but of another kind.
+    let summary = system.summary().await;
+    assert!(summary.contains(&"c-1/USD/2026-02-01T00:00:00Z issued 12.00".to_owned()), "{summary:?}");
+    system.advance("2026-03-03T00:00:00Z").await.unwrap();
+    let march = system.bills().await.into_iter().find(|bill| bill.id == "c-1/USD/2026-03-01T00:00:00Z").unwrap();
+    assert_eq!((march.value.status.word(), march.value.total.as_str()), ("issued", "2.00"), "{:?}", march.value.reason);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_issued_before_the_store_has_what_counts() {
+    let mut system = System::running().await;
+    system.send("c-1", "2026-01-10T00:00:00Z", "250").await;
+    system.advance("2026-02-01T02:00:00Z").await.unwrap();
+    // The rater stands still for a day, with a late event before it.
+    system.stop_rater();
+    system.send("c-1", "2026-01-31T00:00:00Z", "100").await;
+    let to = at("2026-02-04T00:00:00Z");
+    let receipt = system.invoicer.publisher().turn().await.unwrap().tick(to).await.unwrap();
+    receipt.durable().await.unwrap();
+    system.invoicer.closer().pass().await.unwrap();
+    let draft = "c-1/USD/2026-02-01T00:00:00Z draft 2.50".to_owned();
+    assert!(system.summary().await.contains(&draft), "its review is over, but the store is not there");
+    system.start_rater();
+    system.advance("2026-02-05T00:00:00Z").await.unwrap();
+    let summary = system.summary().await;
+    assert!(summary.contains(&"c-1/USD/2026-02-01T00:00:00Z issued 3.50".to_owned()), "{summary:?}");
+    assert_eq!(system.check().await.findings, Vec::<String>::new());
 }

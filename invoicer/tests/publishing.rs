@@ -12,11 +12,12 @@ use invoicer::close::Closer;
 use invoicer::ledger::{Filter, Outbox};
 use invoicer::publisher;
 use proto::v1;
+use proto::v1::admin_service_server::AdminService as _;
 use proto::v1::catalog_service_server::CatalogService as _;
 use proto::v1::invoice_service_server::InvoiceService;
+use std::collections::BTreeSet;
 use std::ops::Range;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use storage::books::{Commit, DocumentKey, Expect, Put};
 use storage::log::{Entry, Error, Log};
@@ -24,20 +25,8 @@ use storage::record::{Control, Record, decode};
 use storage::shard::{Offset, Shard, ShardCount};
 use storage::sim::World;
 use storage::sim::faults::Chances;
-use support::{Halts, System, acme, at, call, options, parts};
+use support::{CATALOG, Halts, System, acme, apply, at, call, options, parts};
 use tonic::Code;
-
-const CATALOG: &str = r"
-apiVersion: farthing/v1
-tenant: acme
-meters: [{id: calls, event: call, aggregate: sum, value: n}]
-plans:
-  - {id: payg, currency: USD, every: month, prices: [{id: out, meter: calls, per_unit: {each: 0.01}}]}
-customers: [{id: c-1}, {id: c-2}]
-subscriptions:
-  - {id: s-1, customer: c-1, plan: payg, from: 2026-01-01}
-  - {id: s-2, customer: c-2, plan: payg, from: 2026-01-01}
-";
 
 const MORE: &str = r"
 apiVersion: farthing/v1
@@ -46,10 +35,21 @@ subscriptions:
   - {id: s-2, customer: c-2, plan: payg, from: 2026-01-01, until: 2026-03-01}
 ";
 
-/// A log that takes nothing while it is shut.
+/// A log of which some shards take nothing.
 struct Gate {
     log: Arc<dyn Log>,
-    shut: AtomicBool,
+    shut: Mutex<BTreeSet<Shard>>,
+}
+
+impl Gate {
+    fn new(world: &World) -> Arc<Self> {
+        Arc::new(Self { log: world.log.clone(), shut: Mutex::default() })
+    }
+
+    /// From now on just these take nothing.
+    fn shut(&self, shards: impl IntoIterator<Item = Shard>) {
+        *self.shut.lock().unwrap() = shards.into_iter().collect();
+    }
 }
 
 #[async_trait]
@@ -59,7 +59,7 @@ impl Log for Gate {
     }
 
     async fn append(&self, shard: Shard, records: Vec<Bytes>) -> Result<Offset, Error> {
-        if self.shut.load(Ordering::SeqCst) {
+        if self.shut.lock().unwrap().contains(&shard) {
             return Err(Error::Unavailable { reason: "shut by the test".to_owned() });
         }
         self.log.append(shard, records).await
@@ -74,18 +74,23 @@ impl Log for Gate {
     }
 }
 
+/// The control records of a shard.
+async fn controls_of(world: &World, shard: Shard) -> Vec<Control> {
+    let end = world.log.bounds(shard).await.unwrap().end;
+    let entries = world.log.read(shard, Offset(0), 1 << 20).await.unwrap();
+    let records = entries.iter().filter(|entry| entry.offset < end).map(|entry| match decode(&entry.record).unwrap() {
+        Record::Control(control) => *control,
+        Record::Events(_) => panic!("nobody sends events here"),
+    });
+    records.collect()
+}
+
 /// All control records of a world but Ticks, by shard.
 async fn controls(world: &World) -> Vec<Control> {
     let mut found = Vec::new();
     for shard in world.log.shards().all() {
-        let end = world.log.bounds(shard).await.unwrap().end;
-        for entry in world.log.read(shard, Offset(0), 1 << 20).await.unwrap().iter().filter(|entry| entry.offset < end)
-        {
-            match decode(&entry.record).unwrap() {
-                Record::Control(control) if !matches!(*control, Control::Tick { .. }) => found.push(*control),
-                _ => {}
-            }
-        }
+        let records = controls_of(world, shard).await.into_iter();
+        found.extend(records.filter(|control| !matches!(control, Control::Tick { .. })));
     }
     found
 }
@@ -93,25 +98,23 @@ async fn controls(world: &World) -> Vec<Control> {
 #[tokio::test(start_paused = true)]
 async fn what_a_crash_left_in_the_outbox_is_published_first() {
     let world = World::new(ShardCount::new(2).unwrap());
-    let gate = Arc::new(Gate { log: world.log.clone(), shut: AtomicBool::new(false) });
+    let gate = Gate::new(&world);
     let shards = Arc::new(Halts::default());
     let start = || async {
         let parts = invoicer::Parts { log: gate.clone(), ..parts(&world, &shards) };
         Invoicer::start(parts, options("2026-01-01T00:00:00Z")).await.unwrap()
     };
     let invoicer = start().await;
-    gate.shut.store(true, Ordering::SeqCst);
-    let apply = |invoicer: Invoicer| async move {
-        let request = v1::ApplyRequest { file: CATALOG.to_owned(), prune: false, migrate: Vec::new() };
-        invoicer.services().apply(call("root", request)).await
-    };
-    let hung = tokio::time::timeout(Duration::from_secs(60), apply(invoicer.clone())).await;
-    assert!(hung.is_err(), "apply answers only once the log has it");
+    gate.shut(world.log.shards().all());
+    let generation = invoicer.publisher().generation();
+    let waits = apply(&invoicer, CATALOG).await.unwrap_err();
+    assert_eq!(waits.code(), Code::Unavailable, "apply says done only once the log has it: {waits}");
+    assert!(invoicer.publisher().generation() > generation, "but it is in force, and caches must know");
     let ledger = invoicer::ledger::Ledger::new(world.books.clone());
     assert!(!ledger.all::<Outbox>(None, &Filter::default()).await.unwrap().is_empty());
     drop(invoicer);
 
-    gate.shut.store(false, Ordering::SeqCst);
+    gate.shut([]);
     let invoicer = start().await;
     assert!(ledger.all::<Outbox>(None, &Filter::default()).await.unwrap().is_empty());
     let found = controls(&world).await;
@@ -119,9 +122,64 @@ async fn what_a_crash_left_in_the_outbox_is_published_first() {
     let customers =
         found.iter().filter(|control| matches!(control, Control::Customer(one) if one.version == 1)).count();
     assert_eq!((catalogs, customers), (2, 2), "a catalog on each shard, each customer on its own: {found:?}");
-    let again = apply(invoicer).await.unwrap().into_inner();
+    let again = apply(&invoicer, CATALOG).await.unwrap();
     assert_eq!(again.changes, Vec::new(), "the same file again changes nothing");
     assert_eq!(controls(&world).await.len(), found.len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shard_that_takes_nothing_holds_up_no_other() {
+    let world = World::new(ShardCount::new(2).unwrap());
+    let gate = Gate::new(&world);
+    let wall = at("2026-01-01T00:00:00Z");
+    let clock = publisher::Options::new("test", Arc::new(move || wall), [7; 16]);
+    let parts = invoicer::Parts { log: gate.clone(), ..parts(&world, &Arc::new(Halts::default())) };
+    let invoicer = Invoicer::start(parts, clock).await.unwrap();
+    let running = tokio::spawn({
+        let invoicer = invoicer.clone();
+        async move { invoicer.publisher().run().await }
+    });
+    gate.shut([Shard(0)]);
+    let before = tokio::time::Instant::now();
+    let waits = apply(&invoicer, CATALOG).await.unwrap_err();
+    assert_eq!((waits.code(), before.elapsed().as_secs()), (Code::Unavailable, 30), "{waits}");
+    assert!(waits.message().contains("shard 0") && waits.message().contains("shut by the test"), "{waits}");
+    let retry = tonic_types::StatusExt::get_details_retry_info(&waits);
+    assert!(retry.is_some_and(|info| info.retry_delay.is_some()), "callers are told when to ask again");
+    let last = |controls: Vec<Control>| match controls.last() {
+        Some(Control::Tick { time }) => *time,
+        other => panic!("{other:?}"),
+    };
+    let time = last(controls_of(&world, Shard(1)).await);
+    assert!(time >= at("2026-01-01T00:00:29Z"), "the other shard's log time goes on: {time}");
+    let refused = apply(&invoicer, &CATALOG.replace("0.01", "0.02")).await.unwrap_err();
+    assert!(refused.message().contains("nothing was changed"), "what stands is not added to: {refused}");
+    apply(&invoicer, MORE).await.unwrap();
+    assert_eq!(before.elapsed().as_secs(), 30, "nobody waits for it, and what concerns the other shard goes on");
+    assert!(matches!(controls_of(&world, Shard(0)).await[..], [Control::Open { .. }, Control::Tick { .. }, ..]));
+
+    gate.shut([]);
+    let done = apply(&invoicer, MORE).await.unwrap();
+    assert_eq!(done.changes, Vec::new(), "it was in force already; now the log has it, too");
+    running.abort();
+    let mut log_time = pricing::time::Instant::MIN;
+    let mut versions = Vec::new();
+    for control in controls_of(&world, Shard(0)).await {
+        match control {
+            Control::Tick { time } => {
+                assert!(time >= log_time, "log time never goes back");
+                log_time = time;
+            }
+            Control::Catalog(record) => versions.push(("catalog".to_owned(), record.version)),
+            Control::Customer(record) => {
+                assert_eq!(record.at, log_time, "a record stands at the log time that it names");
+                versions.push((record.customer.to_string(), record.version));
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(versions.first(), Some(&("catalog".to_owned(), 1)), "the catalog stands before who builds on it");
+    assert!(versions.iter().all(|(_, version)| *version == 1), "{versions:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -175,7 +233,9 @@ async fn two_closers_at_once_leave_no_gap() {
     let publisher = system.invoicer.publisher();
     let other = Closer::new(system.ledger(), system.world.charges.clone(), Arc::clone(publisher));
     other.pass().await.unwrap();
-    publisher.turn().await.unwrap().tick(at("2026-02-03T00:00:00Z")).await.unwrap();
+    let receipt = publisher.turn().await.unwrap().tick(at("2026-02-03T00:00:00Z")).await.unwrap();
+    receipt.durable().await.unwrap();
+    system.caught_up(at("2026-02-03T00:00:00Z")).await;
     let (one, two) = tokio::join!(system.invoicer.closer().pass(), other.pass());
     one.unwrap();
     two.unwrap();
@@ -221,6 +281,21 @@ async fn a_clock_that_jumps_wants_a_persons_word() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn books_go_with_their_own_log_only() {
+    let (world, other) = (World::new(ShardCount::new(2).unwrap()), World::new(ShardCount::new(2).unwrap()));
+    let shards = Arc::new(Halts::default());
+    let start = |world: &World, books: &World, key: u8| {
+        let parts = invoicer::Parts { books: books.books.clone(), ..parts(world, &shards) };
+        Invoicer::start(parts, publisher::Options { log_key: [key; 16], ..options("2026-01-01T00:00:00Z") })
+    };
+    drop(start(&world, &world, 7).await.unwrap());
+    drop(start(&other, &other, 8).await.unwrap());
+    let refused = start(&other, &world, 7).await.unwrap_err();
+    assert!(matches!(refused, publisher::Error::OtherLog { shard: Shard(0) }), "{refused}");
+    drop(start(&world, &world, 9).await.unwrap());
+}
+
+#[tokio::test(start_paused = true)]
 async fn log_time_follows_the_monotonic_clock() {
     let world = World::new(ShardCount::new(2).unwrap());
     let wall = at("2026-01-01T00:00:00Z");
@@ -250,6 +325,13 @@ async fn keys_do_what_their_scope_and_tenant_allow() {
     assert_eq!(InvoiceService::get(services, call("other-admin", bill())).await.unwrap_err().code(), Code::NotFound);
     let foreign = v1::ApplyRequest { file: CATALOG.to_owned(), ..Default::default() };
     assert_eq!(services.apply(call("other-admin", foreign)).await.unwrap_err().code(), Code::PermissionDenied);
+    let status = |key: &'static str| services.status(call(key, v1::StatusRequest {}));
+    let foreign = status("other-admin").await.unwrap_err();
+    assert_eq!(foreign.code(), Code::PermissionDenied, "what all tenants share is the installation's: {foreign}");
+    assert_eq!(status("root").await.unwrap().into_inner().shards.len(), 2);
+    let check = |key: &'static str| services.check(call(key, v1::CheckRequest { id: String::new() }));
+    assert_eq!(check("acme-read").await.unwrap().into_inner().records, 0, "nor is the log a tenant's");
+    assert!(check("root").await.unwrap().into_inner().records > 4);
     let second = "apiVersion: farthing/v1\ntenant: other\ncustomers: [{id: c-1}]\n";
     system.apply(second).await.unwrap();
     let unnamed = InvoiceService::get(services, call("root", bill())).await.unwrap_err();

@@ -10,6 +10,8 @@ use proto::v1::customer_service_server::CustomerService;
 use proto::v1::invoice_service_server::InvoiceService;
 use proto::v1::subscription_service_server::SubscriptionService;
 use proto::v1::usage_service_server::UsageService;
+use storage::shard::ShardCount;
+use storage::sim::World;
 use support::{System, call};
 use tonic::Code;
 
@@ -74,6 +76,33 @@ async fn customers_and_subscriptions_come_one_by_one() {
     let usage =
         UsageService::usage(&services, call("acme-read", v1::UsageRequest::default())).await.unwrap().into_inner();
     assert_eq!((usage.rows[0].quantity.as_str(), usage.rows[0].amount.as_str()), ("250", "2.5"));
+}
+
+#[tokio::test]
+async fn a_preview_is_the_bill_at_the_periods_end() {
+    let world = World::new(ShardCount::new(1).unwrap());
+    let mut system = System::rated(world, "2026-01-01T00:00:00Z").await;
+    let file = CATALOG
+        .replace("every: month, prices", "every: month, fees: [{id: base, amount: 31.00, when: arrears}], prices")
+        .replace("{id: out, meter: calls, ", "{id: out, meter: calls, included: 100, minimum: 1.00, ");
+    let file = format!(
+        "{file}  - {{id: daily, currency: USD, every: day, prices: [{{id: out, meter: days, per_unit: {{each: 1}}}}]}}\n\
+         customers: [{{id: c-1}}]\nsubscriptions:\n  - {{id: s-1, customer: c-1, plan: payg, from: 2026-01-01}}\n  \
+         - {{id: s-2, customer: c-1, plan: daily, from: 2026-01-01}}\n"
+    );
+    let file = file.replace("value: n}]", "value: n}, {id: days, event: day, aggregate: count}]");
+    system.apply(&file).await.unwrap();
+    system.send("c-1", "2026-01-10T00:00:00Z", "350").await;
+    system.advance("2026-01-10T12:00:00Z").await.unwrap();
+    let services = system.invoicer.services();
+    let preview = v1::PreviewRequest { customer: "c-1".to_owned() };
+    let preview = services.preview(call("acme-read", preview)).await.unwrap().into_inner().invoices;
+    // Days that are over and wait for their review, today's bill, and January's: 31.00 and 250 calls, nothing cut short.
+    assert!(preview.len() >= 2, "{preview:?}");
+    let january = preview.last().unwrap();
+    assert!(january.contains(r#""id":"c-1/USD/2026-02-01T00:00:00Z""#), "{january}");
+    assert!(january.contains(r#""total":"33.50""#), "{january}");
+    assert!(preview.iter().any(|bill| bill.contains(r#""id":"c-1/USD/2026-01-11T00:00:00Z""#)), "{preview:?}");
 }
 
 #[tokio::test(start_paused = true)]

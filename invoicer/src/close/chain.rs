@@ -63,6 +63,12 @@ impl Key {
 // === impl Chain ===
 
 impl Chain {
+    /// How many bills are held.
+    pub(crate) fn held(&self) -> u64 {
+        let held = self.open.values().filter(|(bill, _)| bill.status == Status::Held);
+        u64::try_from(held.count()).unwrap_or(u64::MAX)
+    }
+
     /// When something is to be done by itself, apart from periods that end: the end of the first draft's review.
     pub(crate) fn wake(&self, review: Span, auto: bool) -> Option<Instant> {
         let first = self.open.values().next().map(|(bill, _)| bill)?;

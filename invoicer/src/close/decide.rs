@@ -24,6 +24,8 @@ use storage::output::Manifest;
 pub(super) struct Situation {
     key: Key,
     period: Period,
+    /// In a test system.
+    test: bool,
     /// The account before it.
     before: Account,
     /// Parked events that hold it back.
@@ -54,11 +56,12 @@ pub(super) struct Decision {
 // === impl Situation ===
 
 impl Situation {
-    pub(super) fn new(key: &Key, end: Instant, parts: &[Part], before: &Account) -> Self {
+    pub(super) fn new(key: &Key, end: Instant, parts: &[Part], before: &Account, test: bool) -> Self {
         let start = parts.iter().map(|part| part.period.start).min().unwrap_or(end);
         Self {
             key: key.clone(),
             period: Period { start, end },
+            test,
             before: before.clone(),
             parked: 0,
             periods: Vec::new(),
@@ -104,6 +107,7 @@ impl Situation {
             reason: None,
             since: earlier.map_or(whole_second(log_time), |bill| bill.since),
             waived: earlier.and_then(|bill| bill.waived.clone()),
+            test: self.test,
             document: None,
         };
         let mut alarm = None;

@@ -58,7 +58,7 @@ impl<'a> Numbers<'a> {
         if let Some(stored) = after(desk, chain, &decision, log_time) {
             draft.put(Some(&key.tenant), &key.account_id(), chain.revision, &stored)?;
         }
-        Ok(Some(Effect::Decided(key.clone(), Box::new(decision))))
+        Ok(Some(Effect::Decided(key.clone(), Box::new(decision), log_time)))
     }
 
     /// Writes an invoice with the next number of its series.
@@ -124,17 +124,17 @@ impl<'a> Numbers<'a> {
 
 impl State {
     /// Follows what was committed.
-    pub(super) fn apply(&mut self, effect: &Effect, desk: &Desk, log_time: Instant) {
-        let (Effect::Decided(key, _) | Effect::NothingLate(key)) = effect;
+    pub(super) fn apply(&mut self, effect: &Effect, desk: &Desk) {
+        let (Effect::Decided(key, ..) | Effect::NothingLate(key)) = effect;
         let Some(chain) = self.chains.get_mut(key) else { return };
         let next = chain.revision.unwrap_or(0) + 1;
-        let Effect::Decided(_, decision) = effect else {
+        let Effect::Decided(_, decision, log_time) = effect else {
             chain.stored.late.clear();
             chain.revision = Some(next);
             return;
         };
         let end = decision.bill.period.end;
-        if let Some(stored) = after(desk, chain, decision, log_time) {
+        if let Some(stored) = after(desk, chain, decision, *log_time) {
             chain.stored = stored;
             chain.revision = Some(next);
             chain.open.remove(&end);

@@ -37,7 +37,7 @@ impl Closer {
                 value: cursor.map(|cursor| cursor.value).unwrap_or_default(),
             },
             dirty: BTreeSet::new(),
-            agenda: BTreeSet::new(),
+            agenda: BTreeMap::new(),
             reported: BTreeSet::new(),
         };
         state.all_dirty();
@@ -91,14 +91,16 @@ impl Closer {
     }
 
     /// Looks at the manifests that came since the last pass: whose they are, and which change a period already invoiced.
-    /// The cursor and what is late are committed together.
-    pub(super) async fn read_manifests(&self, state: &mut State) -> Result<(), Error> {
+    /// The cursor and what is late are committed together. False when none came.
+    pub(super) async fn read_manifests(&self, state: &mut State) -> Result<bool, Error> {
+        let mut is_new = false;
         loop {
             let mut cursor = state.cursor.value.clone();
             let manifests = self.manifests_after(&mut cursor).await?;
             if manifests.is_empty() {
-                return Ok(());
+                return Ok(is_new);
             }
+            is_new = true;
             let mut changed = BTreeSet::new();
             for manifest in &manifests {
                 state.dirty.insert((manifest.tenant.clone(), manifest.customer.clone()));
@@ -117,7 +119,7 @@ impl Closer {
                 chain.revision = Some(chain.revision.unwrap_or(0) + 1);
             }
             if manifests.len() < MANIFESTS_MAX {
-                return Ok(());
+                return Ok(is_new);
             }
         }
     }

@@ -1,20 +1,22 @@
-//! Preview: the bills as they would be if the running periods ended now.
+//! Preview: the bills as they would be at the end of the running periods, with what was used so far.
 
 use super::chain::{Key, StoredAccount};
 use super::desk::{Customer, Desk};
 use super::{Closer, Error, verify};
 use pricing::bill::{self, Account, Due};
-use pricing::id::{CustomerId, TenantId};
-use pricing::subscription::{Subscription, Term};
+use pricing::currency::Currency;
+use pricing::id::{CustomerId, SubscriptionId, TenantId};
+use pricing::subscription::Subscription;
 use pricing::time::Instant;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use storage::charges::PeriodKey;
 
 // === impl Closer ===
 
 impl Closer {
-    /// The documents of all of a customer's bills that are not issued, the last one as if the running periods ended at log
-    /// time. From the charges as they stand; nothing is written. Levels that are settled at a close are not in it.
+    /// The documents of all of a customer's bills that are not issued: those that ended, then one for each end of a period
+    /// that runs at log time, which is settled in full with its usage so far. From the charges as they stand; nothing is
+    /// written. Levels that are settled at a close are not in it.
     ///
     /// # Errors
     /// [`Error::Bill`] for an unknown customer, or a bill that cannot be prepared.
@@ -24,19 +26,21 @@ impl Closer {
             return Err(Error::Bill { reason: format!("there is no customer '{customer}'") });
         };
         let now = self.publisher.log_time();
-        let ended = Customer {
-            subscriptions: known.subscriptions.iter().map(|one| ended(one, now)).collect(),
-            ..known.clone()
-        };
         let mut documents = Vec::new();
-        for currency in desk.currencies(&ended) {
+        for currency in desk.currencies(known) {
             let key = Key { tenant: tenant.clone(), customer: customer.clone(), currency };
             let stored = self.ledger.get::<StoredAccount>(Some(tenant), &key.account_id()).await?;
-            let mut account = stored.map(|stored| stored.value.account).unwrap_or_default();
-            let dues = bill::schedule(&ended.subscriptions, &desk.plans, account.end, now)
+            let stored = stored.map(|stored| stored.value).unwrap_or_default();
+            let mut account = stored.account;
+            let mut late: BTreeSet<_> = stored.late.into_keys().collect();
+            let ended = bill::schedule(&known.subscriptions, &desk.plans, account.end, now)
                 .map_err(|error| Error::preview(&error))?;
-            for due in dues.into_iter().filter(|due| due.currency == currency) {
-                let prepared = self.prepare(&desk, tenant, &ended, due, &account).await?;
+            let ended = ended.into_iter().filter(|due| due.currency == currency);
+            let mut bills: Vec<(Due, Customer)> = ended.map(|due| (due, known.clone())).collect();
+            bills.extend(running(&desk, known, currency, now));
+            for (due, customer) in bills {
+                let late = std::mem::take(&mut late);
+                let prepared = self.prepare(&desk, tenant, &customer, due, &account, late).await?;
                 documents.push(bill::document(&prepared.bill, None, bill::Status::Draft));
                 account = prepared.account;
             }
@@ -51,17 +55,19 @@ impl Closer {
         customer: &Customer,
         due: Due,
         account: &Account,
+        late: BTreeSet<(SubscriptionId, Instant)>,
     ) -> Result<bill::Prepared, Error> {
         let parts =
             bill::parts(&customer.subscriptions, &desk.plans, due, account).map_err(|error| Error::preview(&error))?;
-        let keys: Vec<PeriodKey> = parts
-            .iter()
-            .map(|part| PeriodKey {
-                customer: customer.party.id.clone(),
-                subscription: part.subscription.clone(),
-                start: part.period.start,
-            })
-            .collect();
+        let parts = parts.into_iter().map(|part| (part.subscription, part.period.start));
+        let keys: BTreeSet<_> = parts.chain(late).collect();
+        let customer_id = &customer.party.id;
+        let keys = keys.into_iter().map(|(subscription, start)| PeriodKey {
+            customer: customer_id.clone(),
+            subscription,
+            start,
+        });
+        let keys: Vec<PeriodKey> = keys.collect();
         let sums = if keys.is_empty() { Vec::new() } else { self.charges.sums(tenant, &keys).await? };
         let mut usage = BTreeMap::new();
         for (key, sums) in keys.into_iter().zip(sums) {
@@ -87,11 +93,20 @@ impl Closer {
     }
 }
 
-/// A subscription as if it ended now.
-fn ended(subscription: &Subscription, now: Instant) -> Subscription {
-    let begun = subscription.terms.iter().filter(|term| term.from < now);
-    let cut = |term: &Term| Term { until: Some(term.until.map_or(now, |until| until.min(now))), ..term.clone() };
-    Subscription { terms: begun.map(cut).collect(), ..subscription.clone() }
+/// The bills of the periods that run now, by their ends; each with the subscriptions whose period ends there, and those that
+/// are over, whose late usage may stand on the first.
+fn running(desk: &Desk, known: &Customer, currency: Currency, now: Instant) -> Vec<(Due, Customer)> {
+    let end_of = |subscription: &Subscription| {
+        let (period, term, _) = subscription.period_at(now)?;
+        (subscription.is_billed(period.start) && desk.currency(&term.plan) == Some(currency)).then_some(period.end)
+    };
+    let is_over = |subscription: &Subscription| subscription.until().is_some_and(|until| until <= now);
+    let ends: BTreeSet<Instant> = known.subscriptions.iter().filter_map(end_of).collect();
+    let bill = |end: Instant| {
+        let ours = known.subscriptions.iter().filter(|one| end_of(one) == Some(end) || is_over(one));
+        (Due { end, currency }, Customer { subscriptions: ours.cloned().collect(), ..known.clone() })
+    };
+    ends.into_iter().map(bill).collect()
 }
 
 // === impl Error ===

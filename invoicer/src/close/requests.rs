@@ -60,8 +60,9 @@ impl Closer {
         draft.put(Some(tenant), id, Some(stored.revision), &bill)?;
         // The bill changes behind the state's back: it is read again.
         *state = None;
-        turn.publish(draft, &[Announcement { shards: Target::One(shard), record }]).await?;
+        let receipt = turn.publish(draft, &[Announcement { shards: Target::One(shard), record }]).await?;
         drop(turn);
+        receipt.durable().await?;
         self.settled(&mut state, None).await?;
         Ok(self.bill(tenant, id).await?.value)
     }

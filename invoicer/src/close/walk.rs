@@ -4,6 +4,7 @@ use super::chain::{Chain, Key};
 use super::decide::{Decision, Situation};
 use super::desk::{Customer, Desk};
 use super::issue::Numbers;
+use super::reached::Reached;
 use super::{Account, Closer, Error, State, late, verify};
 use crate::ledger::{Draft, Status};
 use pricing::bill::{self, Part, Usage};
@@ -26,6 +27,8 @@ pub(super) struct Order {
 struct Walk<'a> {
     key: Key,
     customer: &'a Customer,
+    /// Log time as the store has it.
+    now: Instant,
     ends: VecDeque<Instant>,
     /// The account before the next of them.
     account: bill::Account,
@@ -43,8 +46,8 @@ pub(super) struct Found {
 
 /// A change to a chain that takes effect once it is committed.
 pub(super) enum Effect {
-    /// A bill was decided on.
-    Decided(Key, Box<Decision>),
+    /// A bill was decided on, at this log time.
+    Decided(Key, Box<Decision>, Instant),
     /// What was late turned out to change nothing.
     NothingLate(Key),
 }
@@ -57,14 +60,14 @@ impl Closer {
         &self,
         state: &mut State,
         accounts: &[Account],
-        log_time: Instant,
+        reached: &Reached,
         order: Option<&Order>,
     ) -> Result<usize, Error> {
         let Some(desk) = accounts.first().and_then(|account| state.desks.get(&account.0)).map(Arc::clone) else {
             return Ok(0);
         };
         let mut written = 0;
-        let mut walks = walks(state, &desk, accounts, log_time);
+        let mut walks = walks(state, &desk, accounts, reached);
         loop {
             for walk in &mut walks {
                 walk.find_parts(&desk);
@@ -74,7 +77,7 @@ impl Closer {
                 return Ok(written);
             }
             let found = self.find(state, &walks).await?;
-            written += self.step(state, &desk, &mut walks, &found, log_time, order).await?;
+            written += self.step(state, &desk, &mut walks, &found, order).await?;
         }
     }
 
@@ -107,14 +110,13 @@ impl Closer {
         desk: &Desk,
         walks: &mut [Walk<'_>],
         found: &Found,
-        log_time: Instant,
         order: Option<&Order>,
     ) -> Result<usize, Error> {
         let mut numbers = Numbers::new(&self.ledger, self.publisher.is_test_clock());
         let is_ordered =
             |order: &&Order| walks.iter().any(|walk| walk.ends.front() == Some(&order.end) && walk.key == order.key);
         let who = order.filter(is_ordered).map_or("invoicer", |order| &order.who);
-        let mut draft = Draft::new(who, "close", log_time);
+        let mut draft = Draft::new(who, "close", self.publisher.log_time());
         let mut effects = Vec::new();
         for walk in walks.iter_mut() {
             let Some(end) = walk.ends.pop_front() else { continue };
@@ -130,7 +132,7 @@ impl Closer {
                 continue;
             }
             let asked = order.is_some_and(|order| order.key == walk.key && order.end == end);
-            let decision = situation.decide(desk, chain, log_time, walk.first, asked);
+            let decision = situation.decide(desk, chain, walk.now, walk.first, asked);
             if let Some(report) = decision.report(&walk.key, &mut state.reported) {
                 tracing::error!(bill = walk.key.bill_id(end), "{report}");
             }
@@ -139,13 +141,13 @@ impl Closer {
                 None => walk.ends.clear(),
             }
             walk.first &= matches!(decision.bill.status, Status::Issued | Status::Skipped);
-            effects.extend(numbers.write(&mut draft, desk, walk.customer, chain, &walk.key, decision, log_time).await?);
+            effects.extend(numbers.write(&mut draft, desk, walk.customer, chain, &walk.key, decision, walk.now).await?);
         }
         numbers.finish(&mut draft)?;
         let written = draft.len();
         self.ledger.commit(draft).await?;
         for effect in effects {
-            state.apply(&effect, desk, log_time);
+            state.apply(&effect, desk);
         }
         Ok(written)
     }
@@ -160,7 +162,8 @@ impl Closer {
         end: Instant,
     ) -> Result<Option<Situation>, Error> {
         let mut usage: BTreeMap<(SubscriptionId, Instant), Usage> = BTreeMap::new();
-        let mut situation = Situation::new(&walk.key, end, &walk.parts, &walk.account);
+        let test = self.publisher.is_test_clock();
+        let mut situation = Situation::new(&walk.key, end, &walk.parts, &walk.account, test);
         for key in walk.periods(Some(chain)) {
             let is_part =
                 walk.parts.iter().any(|part| part.period.start == key.start && part.subscription == key.subscription);
@@ -200,25 +203,27 @@ impl Closer {
 }
 
 /// The chains of these customers in which something is due.
-fn walks<'a>(state: &mut State, desk: &'a Desk, accounts: &[Account], log_time: Instant) -> Vec<Walk<'a>> {
+fn walks<'a>(state: &mut State, desk: &'a Desk, accounts: &[Account], reached: &Reached) -> Vec<Walk<'a>> {
     let mut walks = Vec::new();
-    for (tenant, id) in accounts {
+    for account in accounts {
+        let (tenant, id) = account;
         let Some(customer) = desk.customers.get(id) else { continue };
+        let now = reached.of(account);
         for currency in desk.currencies(customer) {
             let key = Key { tenant: tenant.clone(), customer: id.clone(), currency };
             let chain = state.chains.entry(key.clone()).or_default();
             chain.waiting.clear();
-            let ends = due_ends(desk, customer, &key, chain, log_time);
+            let ends = due_ends(desk, customer, &key, chain, now);
             let account = chain.stored.account.clone();
-            walks.push(Walk { key, customer, ends, account, first: true, parts: Vec::new() });
+            walks.push(Walk { key, customer, now, ends, account, first: true, parts: Vec::new() });
         }
     }
     walks
 }
 
 /// The ends of all bills that are due and not issued.
-fn due_ends(desk: &Desk, customer: &Customer, key: &Key, chain: &Chain, log_time: Instant) -> VecDeque<Instant> {
-    let until = log_time.minus(desk.terms.grace);
+fn due_ends(desk: &Desk, customer: &Customer, key: &Key, chain: &Chain, now: Instant) -> VecDeque<Instant> {
+    let until = now.minus(desk.terms.grace);
     let scheduled = bill::schedule(&customer.subscriptions, &desk.plans, chain.stored.account.end, until);
     let scheduled = scheduled.unwrap_or_else(|error| {
         tracing::error!(account = key.account_id(), %error, "no bill can be scheduled");
@@ -229,7 +234,7 @@ fn due_ends(desk: &Desk, customer: &Customer, key: &Key, chain: &Chain, log_time
     ends.extend(chain.open.keys());
     if ends.is_empty() {
         let last = late::final_moment(desk, customer, key, chain);
-        ends.extend(last.filter(|(_, when)| *when <= log_time).map(|(end, _)| end));
+        ends.extend(last.filter(|(_, when)| *when <= now).map(|(end, _)| end));
     }
     ends.into_iter().collect()
 }

@@ -43,6 +43,9 @@ pub struct Clock {
     pub log_time: Instant,
     /// Whether it moves by hand only; fixed with the first start.
     pub test: bool,
+    /// Counts the holders of the lease: who names an older one has lost it.
+    #[serde(default)]
+    pub term: u64,
 }
 
 /// Which log these books belong to.
@@ -108,6 +111,9 @@ pub struct StoredBill {
     /// Why its parked events no longer hold it back: a person's word.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waived: Option<String>,
+    /// True in a test system.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub test: bool,
     /// The document as it would be issued, in the shape of `farthing invoices show`, as JSON text; of an issued one see
     /// [`Invoice`].
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,14 +1,11 @@
-//! Records on their way into the log.
+//! Records on their way into the log, as the books keep them until they are there.
 
-use super::{Announcement, RETRY_FIRST, RETRY_LAST, Target};
-use crate::ledger::Outbox;
-use bytes::Bytes;
-use storage::log::{self, Log};
-use storage::record::{self, Control};
-use storage::shard::{Shard, ShardCount};
+use super::lane::Place;
+use super::{Announcement, Error, Publisher, State, Target};
+use crate::ledger::{Draft, Filter, Outbox};
+use storage::record::Control;
+use storage::shard::ShardCount;
 
-/// Entries read from the outbox at once.
-pub(super) const ENTRIES_MAX: usize = 64;
 /// Records of one entry: large enough that an apply for many customers is few documents, small enough to stay well below
 /// what one append may carry.
 const RECORDS_MAX: usize = 200;
@@ -19,7 +16,7 @@ pub(super) fn id(sequence: u64) -> String {
 }
 
 /// The sequence of an entry's id.
-pub(super) fn sequence(id: &str) -> u64 {
+fn sequence(id: &str) -> u64 {
     id.parse().unwrap_or(0)
 }
 
@@ -36,41 +33,52 @@ pub(super) fn entries(records: &[Announcement], shards: ShardCount) -> Vec<Outbo
     entries
 }
 
-/// Appends an entry's records, trying again until they are durable.
-pub(super) async fn append(log: &dyn Log, entry: &Outbox) {
-    let encoded: Vec<Bytes> = entry.records.iter().map(record::encode_control).collect();
-    match entry.shards {
-        Target::One(shard) => until_durable(log, shard, &encoded).await,
-        Target::All => {
-            for shard in log.shards().all() {
-                until_durable(log, shard, &encoded).await;
-            }
+// === impl Publisher ===
+
+impl Publisher {
+    /// Where it is not known what the books hold (at a start, after a commit without an answer): reads whose turn it is
+    /// and sends what waits in the outbox, in its order.
+    pub(super) async fn catch_up(&self, state: &mut State) -> Result<(), Error> {
+        if !state.is_unsure {
+            return Ok(());
         }
+        self.read_clock(state).await?;
+        let entries = self.ledger.all::<Outbox>(None, &Filter::default()).await?;
+        let mut known = std::mem::take(&mut state.sent);
+        for entry in entries {
+            let number = sequence(&entry.id);
+            state.sequence = state.sequence.max(number.saturating_add(1));
+            let sent = known.remove(&number);
+            let sent = sent.unwrap_or_else(|| self.lanes.push(entry.value.shards, &entry.value.records));
+            state.sent.insert(number, sent);
+        }
+        state.is_unsure = false;
+        // Who committed them may have gone away before it could say so.
+        self.changed();
+        Ok(())
     }
-}
 
-/// Appends one record to every shard, trying again until all are durable.
-pub(super) async fn append_to_all(log: &dyn Log, control: &Control) {
-    let encoded = [record::encode_control(control)];
-    for shard in log.shards().all() {
-        until_durable(log, shard, &encoded).await;
-    }
-}
-
-/// Appends records to a shard, trying again until they are durable. A repeated append is harmless.
-pub(super) async fn until_durable(log: &dyn Log, shard: Shard, records: &[Bytes]) {
-    let mut wait = RETRY_FIRST;
-    loop {
-        let error = match log.append(shard, records.to_vec()).await {
-            Ok(_) => return,
-            Err(error @ log::Error::Unknown { .. }) => error,
-            Err(error) => {
-                tracing::warn!(%shard, %error, "a control record waits for the log");
-                error
-            }
-        };
-        tracing::debug!(%shard, %error, "appending again");
-        tokio::time::sleep(wait).await;
-        wait = (wait * 2).min(RETRY_LAST);
+    /// Removes the entries that are in the log of every shard they concern. Where that fails they are removed later.
+    pub(super) async fn tidy(&self, state: &mut State) {
+        let is_done = |(_, places): &(&u64, &Vec<Place>)| self.lanes.are_durable(places);
+        let done: Vec<u64> = state.sent.iter().filter(is_done).map(|(number, _)| *number).collect();
+        if done.is_empty() || state.is_unsure || state.is_lost {
+            return;
+        }
+        let mut draft = Draft::new("publisher", "publish", state.log_time);
+        for number in &done {
+            draft.discard::<Outbox>(None, &id(*number));
+        }
+        let signed = self.sign(state, &mut draft);
+        state.is_unsure = true;
+        match signed {
+            Ok(()) => {}
+            Err(error) => return tracing::warn!(%error, "the outbox is not tidied"),
+        }
+        if let Err(error) = self.ledger.commit(draft).await {
+            return tracing::debug!(%error, "the outbox is tidied later");
+        }
+        state.signed();
+        done.iter().for_each(|number| drop(state.sent.remove(number)));
     }
 }

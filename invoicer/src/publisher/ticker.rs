@@ -1,14 +1,15 @@
 //! Where log time comes from: the wall clock once at the start, then a monotonic clock; or, with a test clock, a person.
 
-use super::{Publisher, State, outbox};
-use crate::ledger::{self, Clock, Draft, Filter, Ledger, LogIdentity, Outbox};
+use super::lane::Lanes;
+use super::{Publisher, State, lease, open};
+use crate::ledger::{self, Clock, Draft, Ledger};
 use pricing::time::{Instant, Span};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 use storage::log::{self, Log};
-use storage::record::Control;
-use storage::shard::{Offset, Shard};
+use storage::shard::Shard;
 use tokio::sync::{Mutex, watch};
 
 /// Reads the wall clock. The server passes the machine's; a simulation its own.
@@ -25,6 +26,10 @@ pub struct Options {
     pub interval: Duration,
     /// How long the lease outlives its holder.
     pub lease: Span,
+    /// Whether a start waits for the lease while another process holds it, instead of being refused.
+    pub standby: bool,
+    /// How long a call waits for the log before it answers that what it asked for is still on its way.
+    pub patience: Duration,
     /// A person's word that the wall clock is right although it jumped by more than 7 days.
     pub allow_jump: bool,
     /// The wall clock.
@@ -83,18 +88,49 @@ pub enum Error {
         /// What the books say.
         expected: u16,
     },
+    /// A shard's first record names another log.
+    #[error(
+        "shard {shard} of the log was begun with other books: its first record has another key; start with the log and the \
+         books that belong together"
+    )]
+    OtherLog {
+        /// Which.
+        shard: Shard,
+    },
+    /// It was committed, but a shard does not take it yet.
+    #[error(
+        "shard {shard} of the log takes no records now ({reason}); what was asked for is kept and stands in the log as soon \
+         as it does; asking again is harmless"
+    )]
+    Waiting {
+        /// Which.
+        shard: Shard,
+        /// What the log said.
+        reason: String,
+    },
+    /// A shard takes nothing for some time already, so nothing more was committed for it.
+    #[error("shard {shard} of the log takes no records now ({reason}); nothing was changed: ask again")]
+    Refused {
+        /// Which.
+        shard: Shard,
+        /// What the log said.
+        reason: String,
+    },
 }
 
 // === impl Options ===
 
 impl Options {
-    /// A clock that follows the wall clock, with defaults: a Tick each second, a lease of 15 seconds.
+    /// A clock that follows the wall clock, with defaults: a Tick each second, a lease of 15 seconds that is not waited for,
+    /// a patience of 30 seconds.
     pub fn new(holder: &str, wall: Wall, log_key: [u8; 16]) -> Self {
         Self {
             holder: holder.to_owned(),
             test_clock: None,
             interval: Duration::from_secs(1),
             lease: Span::from_seconds(15),
+            standby: false,
+            patience: Duration::from_secs(30),
             allow_jump: false,
             wall,
             log_key,
@@ -114,33 +150,40 @@ impl std::fmt::Debug for Options {
 // === impl Publisher ===
 
 impl Publisher {
-    /// Takes the lease, opens a new log (its first record names shard and key), publishes what an earlier run left in the
-    /// outbox, and repeats the latest Tick on every shard. Run it before anything else writes to the log.
+    /// Takes the lease, opens a new log (its first record names shard and key), sends what an earlier run left in the outbox,
+    /// and repeats the latest Tick on every shard. Run it before anything else writes to the log.
     ///
     /// # Errors
     /// See [`Error`].
     pub async fn start(ledger: Ledger, log: Arc<dyn Log>, options: Options) -> Result<Arc<Self>, Error> {
-        keep_lease(&ledger, &options).await?;
-        open(&ledger, log.as_ref(), options.log_key).await?;
+        let asked = tokio::time::Instant::now();
+        lease::take(&ledger, &options).await?;
+        open::open(&ledger, log.as_ref(), &options).await?;
         let wall = (options.wall)();
-        let clock = ledger.get::<Clock>(None, Clock::ID).await?;
-        let log_time = first_log_time(clock.as_ref().map(|clock| &clock.value), wall, &options)?;
-        let last = ledger.list::<Outbox>(None, &Filter { descending: true, ..Filter::default() }, 1).await?;
+        let (clock, revision) = begin_term(&ledger, wall, &options).await?;
         let state = State {
-            log_time,
-            clock_revision: clock.map(|clock| clock.revision),
-            pending: true,
-            sequence: last.first().map_or(1, |entry| outbox::sequence(&entry.id).saturating_add(1)),
+            log_time: clock.log_time,
+            term: clock.term,
+            clock_revision: Some(revision),
+            // It is asked for again at the first turn.
+            lease_until: asked,
+            is_lost: false,
+            is_unsure: true,
+            sequence: 1,
+            sent: BTreeMap::new(),
             started: (wall, tokio::time::Instant::now()),
         };
-        let (sender, _) = watch::channel(log_time);
-        let publisher =
-            Self { ledger, log, options, state: Mutex::new(state), log_time: sender, generation: AtomicU64::new(1) };
-        {
-            let mut state = publisher.state.lock().await;
-            publisher.flush(&mut state).await?;
-            publisher.write_clock(&mut state, log_time).await?;
-            outbox::append_to_all(publisher.log.as_ref(), &Control::Tick { time: log_time }).await;
+        let (sender, _) = watch::channel(clock.log_time);
+        let lanes = Lanes::start(&log);
+        let (state, generation) = (Mutex::new(state), AtomicU64::new(1));
+        let publisher = Self { ledger, log, options, state, lanes, log_time: sender, generation };
+        let receipt = {
+            let turn = publisher.turn().await?;
+            publisher.receipt([turn.pending().places, publisher.lanes.tick(clock.log_time)].concat())
+        };
+        match receipt.durable().await {
+            Err(error @ Error::Waiting { .. }) => tracing::warn!(%error, "the others go on"),
+            durable => durable?,
         }
         Ok(Arc::new(publisher))
     }
@@ -162,39 +205,59 @@ impl Publisher {
         }
     }
 
-    /// One beat of the clock: the lease, and a Tick.
+    /// One beat of the clock: the lease, and a Tick. It does not wait for the log: a shard that stands gets the latest Tick
+    /// when it goes on.
     async fn beat(&self) -> Result<(), Error> {
-        keep_lease(&self.ledger, &self.options).await?;
+        {
+            let mut state = self.state.lock().await;
+            self.keep_lease(&mut state).await?;
+        }
         let mut turn = self.turn().await?;
         if self.options.test_clock.is_some() {
             return Ok(());
         }
         let (wall, monotonic) = turn.state.started;
         let elapsed = i64::try_from(monotonic.elapsed().as_nanos()).unwrap_or(i64::MAX);
-        turn.tick(wall.plus(Span::from_nanos(elapsed))).await
+        let _on_its_way = turn.tick(wall.plus(Span::from_nanos(elapsed))).await?;
+        Ok(())
     }
 
     /// Writes log time down before it is told to the log: after a crash in between the same Tick is appended again.
     pub(super) async fn write_clock(&self, state: &mut State, to: Instant) -> Result<(), Error> {
         loop {
+            self.catch_up(state).await?;
             let mut draft = Draft::new("clock", "tick", to);
-            draft.put(None, Clock::ID, state.clock_revision, &Clock { log_time: to, test: self.is_test_clock() })?;
+            let clock = Clock { log_time: to, test: self.is_test_clock(), term: state.term };
+            draft.put(None, Clock::ID, state.clock_revision, &clock)?;
+            // A conflict is a commit of our own whose answer was lost, or another holder of the lease: reading tells.
+            state.is_unsure = true;
             match self.ledger.commit(draft).await {
                 Ok(()) => {
-                    state.clock_revision = Some(state.clock_revision.unwrap_or(0) + 1);
+                    state.signed();
                     state.log_time = to;
                     return Ok(());
                 }
-                Err(error) if !error.is_conflict() => return Err(error.into()),
-                Err(_) => {
-                    // A commit whose answer was lost, or another ticker: its time counts.
-                    let clock = self.ledger.get::<Clock>(None, Clock::ID).await?;
-                    state.clock_revision = clock.as_ref().map(|clock| clock.revision);
-                    if clock.is_some_and(|clock| clock.value.log_time > to) {
-                        return Err(Error::LeaseLost);
-                    }
-                }
+                Err(error) if error.is_conflict() => {}
+                Err(error) => return Err(error.into()),
             }
+        }
+    }
+}
+
+/// Counts the clock's document one term up: from here on the holder of the lease before can commit nothing.
+async fn begin_term(ledger: &Ledger, wall: Instant, options: &Options) -> Result<(Clock, u64), Error> {
+    loop {
+        let before = ledger.get::<Clock>(None, Clock::ID).await?;
+        let log_time = first_log_time(before.as_ref().map(|clock| &clock.value), wall, options)?;
+        let term = before.as_ref().map_or(0, |clock| clock.value.term) + 1;
+        let clock = Clock { log_time, test: options.test_clock.is_some(), term };
+        let mut draft = Draft::new("clock", "lead", log_time);
+        let revision = before.map(|clock| clock.revision);
+        draft.put(None, Clock::ID, revision, &clock)?;
+        match ledger.commit(draft).await {
+            Ok(()) => return Ok((clock, revision.unwrap_or(0) + 1)),
+            Err(error) if error.is_conflict() => {}
+            Err(error) => return Err(error.into()),
         }
     }
 }
@@ -216,39 +279,4 @@ fn first_log_time(clock: Option<&Clock>, wall: Instant, options: &Options) -> Re
             Ok(wall.max(clock.log_time))
         }
     }
-}
-
-async fn keep_lease(ledger: &Ledger, options: &Options) -> Result<(), Error> {
-    let now = (options.wall)();
-    let held = ledger.books().lease("clock", &options.holder, now, now.plus(options.lease)).await;
-    if held.map_err(ledger::Error::from)? { Ok(()) } else { Err(Error::LeaseLost) }
-}
-
-/// Checks that log and books belong together and gives a new log its first records.
-async fn open(ledger: &Ledger, log: &dyn Log, key: [u8; 16]) -> Result<(), Error> {
-    let identity = match ledger.get::<LogIdentity>(None, LogIdentity::ID).await? {
-        Some(identity) => identity.value,
-        None => {
-            let key = key.iter().map(|byte| format!("{byte:02x}")).collect();
-            let identity = LogIdentity { shards: log.shards(), key };
-            let mut draft = Draft::new("publisher", "open", Instant::default());
-            draft.put(None, LogIdentity::ID, None, &identity)?;
-            ledger.commit(draft).await?;
-            identity
-        }
-    };
-    if identity.shards != log.shards() {
-        return Err(Error::Shards { found: log.shards().get(), expected: identity.shards.get() });
-    }
-    for shard in log.shards().all() {
-        if log.bounds(shard).await?.end == Offset(0) {
-            let control = open_record(shard, &identity);
-            outbox::until_durable(log, shard, &[storage::record::encode_control(&control)]).await;
-        }
-    }
-    Ok(())
-}
-
-fn open_record(shard: Shard, identity: &LogIdentity) -> Control {
-    Control::Open { shard, shards: identity.shards, key: identity.key.clone() }
 }

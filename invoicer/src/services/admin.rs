@@ -84,12 +84,14 @@ impl AdminService for Services {
         let mut turn = self.publisher.turn().await.map_err(|error| problem::publisher(&error))?;
         let draft = Draft::new(&caller.key, "skip", turn.log_time());
         let announcement = Announcement { shards: Target::One(shard), record };
-        turn.publish(draft, &[announcement]).await.map_err(|error| problem::publisher(&error))?;
+        let receipt = turn.publish(draft, &[announcement]).await.map_err(|error| problem::publisher(&error))?;
+        drop(turn);
+        receipt.durable().await.map_err(|error| problem::publisher(&error))?;
         Ok(Response::new(v1::SkipResponse {}))
     }
 
     async fn status(&self, request: Request<v1::StatusRequest>) -> Result<Response<v1::StatusResponse>, Status> {
-        self.access.caller(request.metadata(), Scope::Admin).await?;
+        self.installation(request.metadata(), "the shards").await?;
         let mut shards = Vec::new();
         for shard in self.publisher.shards().all() {
             let bounds = self.publisher.log().bounds(shard).await.map_err(|error| problem::log(&error))?;
@@ -126,8 +128,10 @@ impl Services {
         match &caller.tenant {
             None => Ok(caller),
             Some(tenant) => {
-                let message =
-                    format!("key '{}' belongs to tenant '{tenant}'; {what} are the installation's", caller.key);
+                let message = format!(
+                    "key '{}' belongs to tenant '{tenant}', but all tenants share {what}: call with the installation's key",
+                    caller.key
+                );
                 Err(Problem::denied("TENANT", message))
             }
         }

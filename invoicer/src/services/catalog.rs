@@ -3,7 +3,7 @@
 use super::access::Granted;
 use super::{Services, access, page, problem};
 use crate::ledger::{Draft, Loaded};
-use crate::publisher::{self, Turn};
+use crate::publisher::{self, Receipt, Turn};
 use pricing::catalog::{Action, Change, EntityChange, Errors, File, Kind, Options};
 use pricing::id::{PlanId, TenantId};
 use proto::status::{self, Problem};
@@ -119,7 +119,11 @@ impl Services {
             let loaded = self.ledger.catalog(&granted.tenant).await.map_err(|error| problem::ledger(&error))?;
             let change = loaded.catalog.apply(file, options, turn.log_time()).map_err(|errors| refused(&errors))?;
             match self.publish(&mut turn, granted, &loaded, &change, action).await {
-                Ok(()) => return Ok(answer(&change)),
+                Ok(receipt) => {
+                    drop(turn);
+                    receipt.durable().await.map_err(|error| problem::publisher(&error))?;
+                    return Ok(answer(&change));
+                }
                 Err(publisher::Error::Ledger(error)) if error.is_conflict() && conflicts < CONFLICTS_MAX => {
                     conflicts += 1;
                 }
@@ -128,16 +132,17 @@ impl Services {
         }
     }
 
-    async fn publish(
+    async fn publish<'a>(
         &self,
-        turn: &mut Turn<'_>,
+        turn: &mut Turn<'a>,
         granted: &Granted,
         loaded: &Loaded,
         change: &Change,
         action: &str,
-    ) -> Result<(), publisher::Error> {
+    ) -> Result<Receipt<'a>, publisher::Error> {
         if change.is_empty() && !loaded.is_new() {
-            return Ok(());
+            // Who asks again for what is committed already is answered when that is in the log.
+            return Ok(turn.pending());
         }
         let log_time = turn.log_time();
         let mut draft = Draft::new(&granted.caller.key, action, log_time);

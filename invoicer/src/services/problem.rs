@@ -40,6 +40,9 @@ pub(super) fn publisher(error: &publisher::Error) -> Problem {
     match error {
         publisher::Error::Ledger(error) => ledger(error),
         publisher::Error::Log(error) => log(error),
+        publisher::Error::Waiting { .. } | publisher::Error::Refused { .. } | publisher::Error::LeaseLost => {
+            unavailable(&error.to_string())
+        }
         other => Problem::conflict("CLOCK", other.to_string()),
     }
 }

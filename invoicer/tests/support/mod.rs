@@ -15,15 +15,29 @@ use pricing::time::Instant;
 use proto::v1;
 use proto::v1::admin_service_server::AdminService as _;
 use proto::v1::catalog_service_server::CatalogService as _;
-use proto::v1::invoice_service_server::InvoiceService as _;
+use proto::v1::invoice_service_server::InvoiceService;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use storage::charges::Charges as _;
 use storage::keyring::{Caller, Scope};
 use storage::log::Log as _;
 use storage::record::{EventRef, EventsBuilder};
 use storage::shard::{Shard, ShardCount};
 use storage::sim::World;
 use tonic::{Request, Status};
+
+/// Two customers on one plan: 0.01 a call.
+pub(crate) const CATALOG: &str = r"
+apiVersion: farthing/v1
+tenant: acme
+meters: [{id: calls, event: call, aggregate: sum, value: n}]
+plans:
+  - {id: payg, currency: USD, every: month, prices: [{id: out, meter: calls, per_unit: {each: 0.01}}]}
+customers: [{id: c-1}, {id: c-2}]
+subscriptions:
+  - {id: s-1, customer: c-1, plan: payg, from: 2026-01-01}
+  - {id: s-2, customer: c-2, plan: payg, from: 2026-01-01}
+";
 
 /// The system under test.
 pub(crate) struct System {
@@ -102,6 +116,12 @@ pub(crate) fn call<T>(key: &str, message: T) -> Request<T> {
     request
 }
 
+/// Puts a file in force.
+pub(crate) async fn apply(invoicer: &Invoicer, file: &str) -> Result<v1::ApplyResponse, Status> {
+    let request = v1::ApplyRequest { file: file.to_owned(), prune: false, migrate: Vec::new() };
+    invoicer.services().apply(call("root", request)).await.map(tonic::Response::into_inner)
+}
+
 pub(crate) fn options(test_clock: &str) -> publisher::Options {
     let mut options = publisher::Options::new("test", Arc::new(|| at("2030-01-01T00:00:00Z")), [7; 16]);
     options.test_clock = Some(at(test_clock));
@@ -118,8 +138,15 @@ impl System {
     pub(crate) async fn over(world: World, test_clock: &str) -> Self {
         let shards = Arc::new(Halts::default());
         let invoicer = Invoicer::start(parts(&world, &shards), options(test_clock)).await.unwrap();
+        let mut system = Self::around(world, invoicer);
+        system.shards = shards;
+        system
+    }
+
+    /// The same around an invoicer that runs.
+    pub(crate) fn around(world: World, invoicer: Invoicer) -> Self {
         let rater = tokio::spawn(Fold::new(world.clone()).run());
-        Self { world, invoicer, shards, rater: Some(rater), _driver: None, sent: 0 }
+        Self { world, invoicer, shards: Arc::default(), rater: Some(rater), _driver: None, sent: 0 }
     }
 
     /// The same with the real rater.
@@ -138,10 +165,16 @@ impl System {
         Self { world, invoicer, shards, rater: None, _driver: Some(driver), sent: 0 }
     }
 
+    /// A system with [`CATALOG`] in force since the first of January.
+    pub(crate) async fn running() -> Self {
+        let system = Self::new("2026-01-01T00:00:00Z").await;
+        system.apply(CATALOG).await.unwrap();
+        system
+    }
+
     /// Puts a file in force.
     pub(crate) async fn apply(&self, file: &str) -> Result<v1::ApplyResponse, Status> {
-        let request = v1::ApplyRequest { file: file.to_owned(), prune: false, migrate: Vec::new() };
-        self.invoicer.services().apply(call("root", request)).await.map(tonic::Response::into_inner)
+        apply(&self.invoicer, file).await
     }
 
     /// Sends one event of type `call` with the property `n`.
@@ -169,6 +202,15 @@ impl System {
         self.world.log.append(shard, vec![builder.finish()]).await.unwrap();
     }
 
+    /// Waits until the store has come to this log time on every shard.
+    pub(crate) async fn caught_up(&self, log_time: Instant) {
+        for shard in self.world.log.shards().all() {
+            while self.world.charges.boundary(shard).await.unwrap().is_none_or(|stored| stored.log_time < log_time) {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        }
+    }
+
     /// Moves the clock.
     pub(crate) async fn advance(&self, to: &str) -> Result<(), Status> {
         let nanos = at(to).nanos();
@@ -182,6 +224,22 @@ impl System {
         self.invoicer.services().issue(call("acme-finance", request)).await.map(tonic::Response::into_inner)
     }
 
+    pub(crate) async fn get(&self, id: &str) -> Result<v1::GetInvoiceResponse, Status> {
+        let request = v1::GetInvoiceRequest { id: id.to_owned() };
+        let services = self.invoicer.services();
+        InvoiceService::get(services, call("acme-read", request)).await.map(tonic::Response::into_inner)
+    }
+
+    /// The rater stops, as a machine does.
+    pub(crate) fn stop_rater(&mut self) {
+        self.rater.take().unwrap().abort();
+    }
+
+    /// It begins again with the log's first record.
+    pub(crate) fn start_rater(&mut self) {
+        self.rater = Some(tokio::spawn(Fold::new(self.world.clone()).run()));
+    }
+
     pub(crate) async fn waive(&self, id: &str) -> Result<v1::GetInvoiceResponse, Status> {
         let request = v1::WaiveRequest { id: id.to_owned(), reason: "agreed with Ann".to_owned() };
         self.invoicer.services().waive(call("acme-finance", request)).await.map(tonic::Response::into_inner)
@@ -189,7 +247,7 @@ impl System {
 
     pub(crate) async fn check(&self) -> v1::CheckResponse {
         let request = v1::CheckRequest { id: String::new() };
-        self.invoicer.services().check(call("acme-read", request)).await.unwrap().into_inner()
+        self.invoicer.services().check(call("root", request)).await.unwrap().into_inner()
     }
 
     pub(crate) fn ledger(&self) -> Ledger {

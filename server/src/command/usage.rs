@@ -15,7 +15,7 @@ Examples:
   farthing usage --customer c-1
   farthing usage --customer c-1 --by day --from 2026-01-01
   farthing usage --outcomes                 the leak report: arrivals that are not charged, with the reason
-  farthing usage --customer c-1 --preview   the bill as it would be if the running periods ended now";
+  farthing usage --customer c-1 --preview   the bill at the end of the running periods, with the usage so far";
 
 /// Shows what was used.
 #[derive(Debug, Args)]
@@ -42,7 +42,7 @@ pub(crate) struct Arguments {
     /// With --outcomes: only these kinds (unpriced, parked, unparked, conflict, rejected, not_backfilled).
     #[arg(long, value_name = "KIND", value_delimiter = ',', requires = "outcomes")]
     kind: Vec<String>,
-    /// Show the customer's bill as it would be if the running periods ended now.
+    /// Show the customer's bill as it would be at the end of the running periods, with the usage so far.
     #[arg(long, requires = "customer", conflicts_with_all = ["meter", "from", "until", "by"])]
     preview: bool,
     #[command(flatten)]
