@@ -15,7 +15,7 @@ use std::ops::Range;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::task::JoinHandle;
 
@@ -84,10 +84,17 @@ fn entry(message: &BorrowedMessage<'_>) -> Entry {
 // === impl Shared ===
 
 impl Shared {
-    /// Blocks until the shard's leader has answered.
+    /// Blocks until the shard's leader has answered, or for as long as a request may take.
     fn bounds(&self, shard: Shard) -> Result<Range<Offset>, Error> {
-        let found = self.client.fetch_watermarks(&self.topic, i32::from(shard.0), self.request);
-        let (first, next) = found.map_err(|error| unavailable(&error))?;
+        let deadline = Instant::now() + self.request;
+        let (first, next) = loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.client.fetch_watermarks(&self.topic, i32::from(shard.0), left) {
+                Ok(found) => break found,
+                Err(error) if passes(&error) && !left.is_zero() => std::thread::sleep(Duration::from_millis(50)),
+                Err(error) => return Err(unavailable(&error)),
+            }
+        };
         let offset = |offset: i64| {
             let unusable =
                 |_| Error::Unavailable { reason: format!("Kafka names {offset} as a bound of shard {shard}") };
@@ -209,6 +216,20 @@ impl Consumer {
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
     let done = tokio::task::spawn_blocking(work).await;
     done.map_err(|error| Error::Unavailable { reason: format!("the reader ended: {error}") })?
+}
+
+/// Whether that ends by itself: a broker has just come up, or another has taken over.
+fn passes(error: &KafkaError) -> bool {
+    let Some(code) = error.rdkafka_error_code() else { return false };
+    matches!(
+        code,
+        RDKafkaErrorCode::NotLeaderForPartition
+            | RDKafkaErrorCode::LeaderNotAvailable
+            | RDKafkaErrorCode::ReplicaNotAvailable
+            | RDKafkaErrorCode::OffsetNotAvailable
+            | RDKafkaErrorCode::FencedLeaderEpoch
+            | RDKafkaErrorCode::UnknownLeaderEpoch
+    )
 }
 
 fn unavailable(error: &KafkaError) -> Error {

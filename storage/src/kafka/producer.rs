@@ -63,8 +63,11 @@ impl ProducerContext for Context {
             }
             Err((error, _)) => Err(error.to_string()),
         };
+        let waiting = ticket.answer.take();
+        // Whoever is answered finds the room free again.
+        drop(ticket);
         // Nobody may be waiting: the append was given up.
-        let _ = ticket.answer.take().map(|waiting| waiting.send(answer));
+        let _ = waiting.map(|waiting| waiting.send(answer));
     }
 }
 

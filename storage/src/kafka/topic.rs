@@ -75,11 +75,11 @@ pub enum OpenError {
         /// The setting.
         name: &'static str,
         /// Its value.
-        found: String,
+        found: Box<str>,
         /// What it may be.
-        wanted: String,
+        wanted: Box<str>,
         /// What would go wrong.
-        why: String,
+        why: &'static str,
     },
     /// Kafka did not make the topic.
     #[error("Kafka did not make topic {topic} with {replication} replicas: {reason}")]
@@ -175,8 +175,15 @@ pub async fn check(options: &Options) -> Result<(), OpenError> {
     for wanted in wanted(options, found.replicas_min) {
         let value = settings.get(wanted.name).map_or("", String::as_str);
         if !(wanted.fits)(value) {
-            let (name, found) = (wanted.name, value.to_owned());
-            return Err(OpenError::Setting { brokers, topic, name, found, wanted: wanted.value, why: wanted.why });
+            let (name, found) = (wanted.name, value.into());
+            return Err(OpenError::Setting {
+                brokers,
+                topic,
+                name,
+                found,
+                wanted: wanted.value.into(),
+                why: wanted.why,
+            });
         }
     }
     Ok(())
@@ -186,18 +193,18 @@ pub async fn check(options: &Options) -> Result<(), OpenError> {
 struct Wanted<'a> {
     name: &'static str,
     value: String,
-    why: String,
+    why: &'static str,
     fits: Box<dyn Fn(&str) -> bool + Send + 'a>,
 }
 
 fn wanted(options: &Options, replicas: usize) -> Vec<Wanted<'_>> {
-    let exactly = |name, value: &'static str, why: &str| Wanted {
+    let exactly = |name, value: &'static str, why: &'static str| Wanted {
         name,
         value: value.to_owned(),
-        why: why.to_owned(),
+        why,
         fits: Box::new(move |found| found == value),
     };
-    let at_least = |name, least: i128, why: String| Wanted {
+    let at_least = |name, least: i128, why: &'static str| Wanted {
         name,
         value: least.to_string(),
         why,
@@ -210,16 +217,15 @@ fn wanted(options: &Options, replicas: usize) -> Vec<Wanted<'_>> {
         at_least(
             "max.message.bytes",
             i128::try_from(RECORD_BYTES_MAX + BATCH_BYTES).unwrap_or(i128::MAX),
-            format!("records have up to {RECORD_BYTES_MAX} bytes"),
+            "records may be longer",
         ),
     ];
     let retention_ms = i128::try_from(options.retention_min.as_millis()).unwrap_or(i128::MAX);
-    let days = options.retention_min.as_secs().div_ceil(24 * 60 * 60);
-    let mut retention = at_least("retention.ms", retention_ms, format!("events of {days} days are still needed"));
+    let mut retention = at_least("retention.ms", retention_ms, "records of that age are still needed");
     retention.fits = Box::new(move |found| found.parse().is_ok_and(|ms: i128| ms == -1 || ms >= retention_ms));
     all.push(retention);
     if replicas > 1 {
-        all.push(at_least("min.insync.replicas", 2, "durable means on two replicas".to_owned()));
+        all.push(at_least("min.insync.replicas", 2, "durable means on two replicas"));
         all.push(exactly("unclean.leader.election.enable", "false", "an unclean leader loses acknowledged records"));
     } else if !options.durability_given_up {
         let why = "the only replica has to flush what it acknowledges (or say durability_given_up = true)";

@@ -20,7 +20,7 @@ pub struct Kafka {
 const VERSION: &str = "4.4.0";
 
 /// From a cluster's start until its brokers know each other.
-const START_MAX: Duration = Duration::from_secs(120);
+const START_MAX: Duration = Duration::from_secs(240);
 
 // === impl Kafka ===
 
