@@ -1,9 +1,9 @@
 //! Who calls, and for which tenant.
 
 use crate::catalogs::Catalogs;
-use crate::code::Code;
 use pricing::id::TenantId;
-use proto::status::{Problem, TENANT_KEY};
+use proto::code::Code;
+use proto::status::{self, Problem, TENANT_KEY};
 use storage::keyring::{Caller, Scope};
 
 /// Knows keys.
@@ -28,34 +28,39 @@ pub(crate) struct Credentials {
 }
 
 impl Credentials {
+    /// As the headers have them, which are those of gRPC and of HTTP alike.
+    pub(crate) fn of(headers: &http::HeaderMap) -> Self {
+        let (key, tenant) = (status::bearer_http(headers), status::tenant_http(headers));
+        Self { key: key.map(str::to_owned), tenant: tenant.map(str::to_owned) }
+    }
+
     /// The tenant for which the caller may send events.
     pub(crate) fn admit(&self, keys: &dyn Authenticator, catalogs: &Catalogs) -> Result<TenantId, Problem> {
         let missing = "the call carries no key; send it as 'authorization: Bearer KEY'";
-        let key = self.key.as_deref().ok_or_else(|| Problem::unauthenticated(Code::KeyMissing.as_str(), missing))?;
+        let key = self.key.as_deref().ok_or_else(|| Problem::unauthenticated(Code::KeyMissing, missing))?;
         let unknown = "the key is unknown or was revoked; make one with 'farthing keys create --scope ingest'";
-        let caller =
-            keys.authenticate(key).ok_or_else(|| Problem::unauthenticated(Code::KeyUnknown.as_str(), unknown))?;
+        let caller = keys.authenticate(key).ok_or_else(|| Problem::unauthenticated(Code::KeyUnknown, unknown))?;
         if !matches!(caller.scope, Scope::Ingest | Scope::Admin) {
             let found = format!("key {} may not send events; use one of scope ingest or admin", caller.key);
-            return Err(Problem::denied(Code::ScopeDenied.as_str(), found));
+            return Err(Problem::denied(Code::ScopeDenied, found));
         }
         let named = self.named()?;
         match (caller.tenant, named) {
             (Some(own), Some(named)) if own != named => {
                 let found = format!("key {} belongs to tenant {own}, the call names {named}; leave it out", caller.key);
-                Err(Problem::denied(Code::TenantDenied.as_str(), found))
+                Err(Problem::denied(Code::TenantDenied, found))
             }
             (Some(own), _) => Ok(own),
             (None, Some(named)) => Ok(named),
             (None, None) => catalogs.only().ok_or_else(|| {
                 let found = format!("key {} acts for any tenant; name it as '{TENANT_KEY}: TENANT'", caller.key);
-                Problem::invalid(Code::TenantMissing.as_str(), found)
+                Problem::invalid(Code::TenantMissing, found)
             }),
         }
     }
 
     fn named(&self) -> Result<Option<TenantId>, Problem> {
         let named = self.tenant.as_deref().map(TenantId::new).transpose();
-        named.map_err(|bad| Problem::invalid(Code::TenantInvalid.as_str(), format!("{TENANT_KEY}: {bad}")))
+        named.map_err(|bad| Problem::invalid(Code::TenantInvalid, format!("{TENANT_KEY}: {bad}")))
     }
 }

@@ -8,6 +8,7 @@
 //! record is durable, or with a failure. A ticket that is let go of in any other way (a task that died) counts as
 //! [`Failure::Uncertain`], so no request waits for ever and none is acknowledged by mistake.
 
+use crate::health::Health;
 use crate::intake::Staged;
 use crate::options::Options;
 use crate::stats::{Stats, count};
@@ -49,7 +50,7 @@ pub(crate) enum Failure {
 
 /// Room in the queue, given back when the events are in the log.
 pub(crate) struct Room {
-    _permit: OwnedSemaphorePermit,
+    permit: OwnedSemaphorePermit,
 }
 
 /// One request's wait.
@@ -100,6 +101,7 @@ struct Worker {
     queue: Arc<Queue>,
     log: Arc<dyn Log>,
     stats: Arc<Stats>,
+    health: Arc<Health>,
     linger: Duration,
     appends_max: usize,
     appends: JoinSet<()>,
@@ -109,19 +111,22 @@ struct Worker {
 
 impl Batcher {
     /// Starts a task for each shard.
-    pub(crate) fn start(log: &Arc<dyn Log>, stats: &Arc<Stats>, options: &Options) -> Self {
+    pub(crate) fn start(log: &Arc<dyn Log>, stats: &Arc<Stats>, health: &Arc<Health>, options: &Options) -> Self {
         let new = |shard| Arc::new(Queue { shard, state: Mutex::default(), changed: Notify::new() });
         let queues: Vec<Arc<Queue>> = log.shards().all().map(new).collect();
         let worker = |queue: &Arc<Queue>| Worker {
             queue: queue.clone(),
             log: log.clone(),
             stats: stats.clone(),
+            health: health.clone(),
             linger: options.linger,
             appends_max: options.appends_max.max(1),
             appends: JoinSet::new(),
         };
         let tasks = queues.iter().map(|queue| tokio::spawn(worker(queue).run())).collect();
-        let permits_max = u32::try_from(options.queued_bytes_max / PERMIT_BYTES).unwrap_or(u32::MAX).max(1);
+        // A compressed request takes room for what came, and for what it may become.
+        let bytes_max = options.queued_bytes_max.max(options.limits.request_bytes_max.saturating_mul(2));
+        let permits_max = permits(bytes_max);
         let room = Arc::new(Semaphore::new(usize::try_from(permits_max).unwrap_or(Semaphore::MAX_PERMITS)));
         let Options { queue_wait, record_bytes_max, .. } = *options;
         Self { queues, room, permits_max, queue_wait, record_bytes_max, tasks: Mutex::new(tasks) }
@@ -129,10 +134,9 @@ impl Batcher {
 
     /// Waits for room for a request's bytes; none when there is none in time.
     pub(crate) async fn room(&self, bytes: usize) -> Option<Room> {
-        // One request may be larger than the whole queue: it then gets through alone.
-        let permits = u32::try_from(bytes.div_ceil(PERMIT_BYTES)).unwrap_or(u32::MAX).clamp(1, self.permits_max);
+        let permits = permits(bytes).min(self.permits_max);
         let acquired = tokio::time::timeout(self.queue_wait, self.room.clone().acquire_many_owned(permits)).await;
-        acquired.ok().and_then(Result::ok).map(|permit| Room { _permit: permit })
+        acquired.ok().and_then(Result::ok).map(|permit| Room { permit })
     }
 
     /// Hands a request's events to their shards; the ticket resolves when all are durable.
@@ -165,6 +169,26 @@ impl Batcher {
                 tracing::error!(%error, "a shard's batcher died");
             }
         }
+    }
+}
+
+fn permits(bytes: usize) -> u32 {
+    u32::try_from(bytes.div_ceil(PERMIT_BYTES)).unwrap_or(u32::MAX).max(1)
+}
+
+// === impl Room ===
+
+impl Room {
+    /// Puts more to it.
+    pub(crate) fn add(&mut self, more: Self) {
+        self.permit.merge(more.permit);
+    }
+
+    /// Gives back what is not needed for so many bytes.
+    pub(crate) fn cut_to(mut self, bytes: usize) -> Self {
+        let kept = usize::try_from(permits(bytes)).unwrap_or(usize::MAX);
+        drop(self.permit.split(self.permit.num_permits().saturating_sub(kept)));
+        self
     }
 }
 
@@ -269,9 +293,12 @@ impl Worker {
 
     fn append(&mut self, records: Vec<Bytes>, stakes: Vec<Stake>) {
         let (log, stats, shard) = (self.log.clone(), self.stats.clone(), self.queue.shard);
+        let health = self.health.clone();
         self.appends.spawn(async move {
             let (amount, bytes) = (records.len(), records.iter().map(Bytes::len).sum());
-            let failure = match log.append(shard, records).await {
+            let appended = log.append(shard, records).await;
+            health.note(shard, appended.as_ref().err());
+            let failure = match appended {
                 Ok(_) => {
                     count(&stats.records, amount);
                     count(&stats.record_bytes, bytes);

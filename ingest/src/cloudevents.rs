@@ -9,10 +9,10 @@
 //! Numbers are kept as they are written: 0.1 and 9007199254740993 arrive digit for digit. Of a name that comes twice the
 //! last one counts. Attributes that are not listed are ignored.
 
-use crate::code::Code;
 use crate::options::Limits;
 use http::HeaderMap;
 use pricing::time::Instant;
+use proto::code::Code;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use std::fmt;

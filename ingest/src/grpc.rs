@@ -1,15 +1,18 @@
 //! `farthing.v1.IngestService`, on the wire the same as generated code, with requests left as the bytes they came in.
 
 use crate::access::Credentials;
-use crate::service::Core;
+use crate::batcher::Room;
+use crate::metered::{Held, Metered};
+use crate::service::{Core, Entered};
 use bytes::{Buf, Bytes};
+use pricing::id::TenantId;
 use prost::Message;
-use proto::status::{self, Problem};
+use proto::status::Problem;
 use proto::v1::IngestResponse;
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
-use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
@@ -27,15 +30,25 @@ pub struct Server {
 #[derive(Clone, Copy, Debug, Default)]
 struct Raw;
 
-struct Unary(Arc<Core>);
+struct Unary {
+    core: Arc<Core>,
+    tenant: TenantId,
+    held: Arc<Held>,
+}
 
-struct Stream(Arc<Core>);
+struct Stream {
+    core: Arc<Core>,
+    // A stream is opened once.
+    entered: Option<Entered>,
+    held: Arc<Held>,
+}
 
 /// One stream's loop: reads requests, answers them as they become durable.
 struct Pump {
     core: Arc<Core>,
     credentials: Credentials,
-    tenant: pricing::id::TenantId,
+    tenant: TenantId,
+    held: Arc<Held>,
     requests: Streaming<Bytes>,
     answers: mpsc::Sender<Result<IngestResponse, Status>>,
     failure: Arc<FirstFailure>,
@@ -81,17 +94,28 @@ where
 
     fn call(&mut self, request: http::Request<B>) -> Self::Future {
         let (core, mut grpc) = (self.core.clone(), self.grpc());
-        match request.uri().path() {
-            "/farthing.v1.IngestService/Ingest" => Box::pin(async move {
-                let response = grpc.unary(Unary(core.clone()), request).await;
-                let too_large = Status::from_header_map(response.headers()).is_some_and(|found| is_too_large(&found));
-                Ok(if too_large { core.too_large().to_status().into_http() } else { response })
-            }),
-            "/farthing.v1.IngestService/IngestStream" => {
-                Box::pin(async move { Ok(grpc.streaming(Stream(core), request).await) })
+        let is_stream = match request.uri().path() {
+            "/farthing.v1.IngestService/Ingest" => false,
+            "/farthing.v1.IngestService/IngestStream" => true,
+            _ => return Box::pin(async { Ok(Status::unimplemented("there is no such method").into_http()) }),
+        };
+        Box::pin(async move {
+            // Whoever may not send hears so before a byte of the body is read.
+            let entered = match core.enter(request.headers()) {
+                Ok(entered) => entered,
+                Err(problem) => return Ok(problem.to_status().into_http()),
+            };
+            let held = Arc::<Held>::default();
+            let request = request.map(|body| Metered::new(core.clone(), body, held.clone()));
+            if is_stream {
+                return Ok(grpc.streaming(Stream { core, entered: Some(entered), held }, request).await);
             }
-            _ => Box::pin(async { Ok(Status::unimplemented("there is no such method").into_http()) }),
-        }
+            let Entered { tenant, active, .. } = entered;
+            let response = grpc.unary(Unary { core: core.clone(), tenant, held }, request).await;
+            drop(active);
+            let too_large = Status::from_header_map(response.headers()).is_some_and(|found| is_too_large(&found));
+            Ok(if too_large { core.too_large().to_status().into_http() } else { response })
+        })
     }
 }
 
@@ -100,9 +124,12 @@ fn is_too_large(status: &Status) -> bool {
     status.code() == Code::OutOfRange || status.message().starts_with("Error decompressing: size limit")
 }
 
-fn credentials(metadata: &tonic::metadata::MetadataMap) -> Credentials {
-    let (key, tenant) = (status::bearer(metadata), status::tenant(metadata));
-    Credentials { key: key.map(str::to_owned), tenant: tenant.map(str::to_owned) }
+/// The room of a message that was just read.
+async fn room(core: &Core, held: &Held, message: &Bytes) -> Result<Room, Problem> {
+    match held.take(message.len()) {
+        Some(room) => Ok(room),
+        None => core.room(message.len()).await,
+    }
 }
 
 // === impl Unary, Stream ===
@@ -112,11 +139,10 @@ impl tonic::server::UnaryService<Bytes> for Unary {
     type Future = BoxFuture<Response<IngestResponse>, Status>;
 
     fn call(&mut self, request: Request<Bytes>) -> Self::Future {
-        let core = self.0.clone();
+        let (core, tenant, held) = (self.core.clone(), self.tenant.clone(), self.held.clone());
         Box::pin(async move {
-            let _active = core.enter()?;
-            let tenant = core.admit(&credentials(request.metadata()))?;
-            Ok(Response::new(core.wire(&tenant, request.get_ref()).await?))
+            let room = room(&core, &held, request.get_ref()).await?;
+            Ok(Response::new(core.wire(&tenant, request.get_ref(), room).await?))
         })
     }
 }
@@ -127,14 +153,14 @@ impl tonic::server::StreamingService<Bytes> for Stream {
     type Future = BoxFuture<Response<Self::ResponseStream>, Status>;
 
     fn call(&mut self, request: Request<Streaming<Bytes>>) -> Self::Future {
-        let core = self.0.clone();
+        let (core, held, entered) = (self.core.clone(), self.held.clone(), self.entered.take());
         Box::pin(async move {
-            let active = core.enter()?;
-            let credentials = credentials(request.metadata());
-            let tenant = core.admit(&credentials)?;
+            let Some(Entered { tenant, credentials, active }) = entered else {
+                return Err(Status::internal("the stream was opened twice"));
+            };
             let (answers, receiver) = mpsc::channel(core.options.stream_requests_max.max(1));
             let (requests, failure) = (request.into_inner(), Arc::default());
-            let pump = Pump { core, credentials, tenant, requests, answers, failure };
+            let pump = Pump { core, credentials, tenant, held, requests, answers, failure };
             tokio::spawn(async move {
                 pump.run().await;
                 drop(active);
@@ -166,9 +192,9 @@ impl Pump {
             }
             let (core, tenant) = (self.core.clone(), self.tenant.clone());
             let (answers, failure) = (self.answers.clone(), self.failure.clone());
-            let (message, permit) = message;
+            let (message, room, permit) = message;
             tasks.spawn(async move {
-                match core.wire(&tenant, &message).await {
+                match core.wire(&tenant, &message, room).await {
                     // A client that went away hears nothing.
                     Ok(answer) => drop(answers.send(Ok(answer)).await),
                     Err(problem) => failure.set(problem),
@@ -184,11 +210,18 @@ impl Pump {
     }
 
     /// The next request, once there is room for one more in flight; none when no more are to be read.
-    async fn next(&mut self, in_flight: &Arc<Semaphore>) -> Option<(Bytes, tokio::sync::OwnedSemaphorePermit)> {
+    async fn next(&mut self, in_flight: &Arc<Semaphore>) -> Option<(Bytes, Room, OwnedSemaphorePermit)> {
         let mut closing = self.core.closing();
         let read = async {
             let permit = in_flight.clone().acquire_owned().await.ok()?;
-            Some((self.requests.message().await, permit))
+            let message = match self.requests.message().await {
+                Ok(None) => return None,
+                Ok(Some(message)) => message,
+                Err(status) if is_too_large(&status) => return Some(Err(self.core.too_large())),
+                Err(status) => return Some(Err(Problem::from_status(&status))),
+            };
+            let room = room(&self.core, &self.held, &message).await;
+            Some(room.map(|room| (message, room, permit)))
         };
         tokio::select! {
             biased;
@@ -198,14 +231,7 @@ impl Pump {
                 None
             }
             () = self.answers.closed() => None,
-            read = read => match read? {
-                (Ok(message), permit) => message.map(|message| (message, permit)),
-                (Err(status), _) => {
-                    let too_large = is_too_large(&status);
-                    self.failure.set(if too_large { self.core.too_large() } else { Problem::from_status(&status) });
-                    None
-                }
-            },
+            read = read => read?.map_err(|problem| self.failure.set(problem)).ok(),
         }
     }
 }

@@ -1,20 +1,22 @@
 //! `POST /v1/events`: CloudEvents over HTTP, with the answer of gRPC as JSON.
 
-use crate::access::Credentials;
+use crate::batcher::Room;
 use crate::cloudevents::{self, Error, Event};
-use crate::code::Code;
 use crate::options::Limits;
 use crate::service::Core;
 use axum::Router;
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{Request, State};
 use axum::response::Response;
 use axum::routing::post;
+use bytes::BytesMut;
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
-use proto::status::{self, Problem};
+use proto::code::Code;
+use proto::status::Problem;
 use proto::v1::IngestResponse;
 use std::sync::Arc;
+use tokio_stream::StreamExt;
 
 pub(crate) fn router(core: Arc<Core>) -> Router {
     Router::new().route("/v1/events", post(events)).with_state(core)
@@ -28,22 +30,32 @@ async fn events(State(core): State<Arc<Core>>, request: Request) -> Response {
 }
 
 async fn take(core: &Core, request: Request) -> Result<IngestResponse, Problem> {
-    let _active = core.enter()?;
     let (head, body) = request.into_parts();
-    let (key, tenant) = (status::bearer_http(&head.headers), status::tenant_http(&head.headers));
-    let credentials = Credentials { key: key.map(str::to_owned), tenant: tenant.map(str::to_owned) };
-    let tenant = core.admit(&credentials)?;
-    let body = to_bytes(body, core.options.limits.request_bytes_max).await.map_err(|error| cut_off(core, &error))?;
+    let entered = core.enter(&head.headers)?;
+    let (body, room) = whole(core, body).await?;
     let events = read(&head.headers, &body, &core.options.limits)?;
-    core.events(&tenant, &events, body.len()).await
+    core.events(&entered.tenant, &events, room).await
 }
 
-/// The body is longer than allowed, or the connection broke.
-fn cut_off(core: &Core, error: &axum::Error) -> Problem {
-    if std::error::Error::source(error).is_some_and(|source| source.to_string().contains("length limit exceeded")) {
-        return core.too_large();
+/// The whole body. Room for each piece is taken before the next one is read.
+async fn whole(core: &Core, body: Body) -> Result<(Bytes, Room), Problem> {
+    let bytes_max = core.options.limits.request_bytes_max;
+    if usize::try_from(body.size_hint().lower()).map_or(true, |bytes| bytes > bytes_max) {
+        return Err(core.too_large());
     }
-    Problem::invalid(Code::RequestMalformed.as_str(), format!("the body could not be read to its end: {error}"))
+    let mut room = core.room(0).await?;
+    let (mut whole, mut pieces) = (BytesMut::new(), body.into_data_stream());
+    while let Some(piece) = pieces.next().await {
+        let piece = piece.map_err(|error| {
+            Problem::invalid(Code::RequestMalformed, format!("the body could not be read to its end: {error}"))
+        })?;
+        if whole.len() + piece.len() > bytes_max {
+            return Err(core.too_large());
+        }
+        room.add(core.room(piece.len()).await?);
+        whole.extend_from_slice(&piece);
+    }
+    Ok((whole.freeze(), room))
 }
 
 fn read(headers: &HeaderMap, body: &Bytes, limits: &Limits) -> Result<Vec<Result<Event, Error>>, Problem> {
@@ -52,7 +64,7 @@ fn read(headers: &HeaderMap, body: &Bytes, limits: &Limits) -> Result<Vec<Result
     match media_type.as_str() {
         "application/cloudevents-batch+json" => cloudevents::batch(body, limits).map_err(|bad| {
             let message = format!("the body is no JSON array of CloudEvents: {bad}");
-            Problem::invalid(Code::RequestMalformed.as_str(), message)
+            Problem::invalid(Code::RequestMalformed, message)
         }),
         "application/cloudevents+json" => Ok(vec![cloudevents::structured_within(body, limits)]),
         "application/x-ndjson" | "application/ndjson" => Ok(cloudevents::lines(body, limits).collect()),
@@ -62,7 +74,7 @@ fn read(headers: &HeaderMap, body: &Bytes, limits: &Limits) -> Result<Vec<Result
                 "the content type is '{found}'; send application/cloudevents+json, application/cloudevents-batch+json, \
                  application/x-ndjson, or a CloudEvent in binary mode with ce- headers"
             );
-            Err(Problem::invalid(Code::ContentTypeUnsupported.as_str(), message))
+            Err(Problem::invalid(Code::ContentTypeUnsupported, message))
         }
     }
 }

@@ -2,13 +2,13 @@
 //! becomes a rejection and harms no other.
 
 use crate::catalogs::Compiled;
-use crate::code::Code;
 use crate::options::Limits;
 use crate::wire::Property;
 use pricing::id::{CustomerId, TenantId};
 use pricing::meter::{self, Meter};
 use pricing::number;
 use pricing::time::Instant;
+use proto::code::Code;
 use proto::v1::Rejection;
 use std::ops::Range;
 use storage::record::{EventRef, payload_hash};

@@ -7,18 +7,20 @@
 //!        access, rate, queue bound
 //! ```
 //!
-//! Bounds: a request's events and bytes ([`options::Limits`]), the requests of a stream in flight, the bytes that wait for
-//! the log, and each shard's appends in flight ([`Options`]). Past them the server stops reading or refuses; nothing grows.
+//! Who calls is known from the headers, before a byte of a body is read. Bounds: the calls under way, a request's events and
+//! bytes ([`options::Limits`]), the requests of a stream in flight, the bytes from when they are read until they stand in the
+//! log, and each shard's appends in flight ([`Options`]). Past them the server stops reading or refuses; nothing grows.
 
 // Reading order: what can be set and said, who may call, what is known of the catalog, then an event's way in.
 pub mod access;
 mod batcher;
 pub mod catalogs;
 pub mod cloudevents;
-pub mod code;
 mod grpc;
+mod health;
 mod http;
 mod intake;
+mod metered;
 pub mod options;
 mod rate;
 mod service;

@@ -13,7 +13,11 @@ pub struct Options {
     pub record_bytes_max: usize,
     /// Appends of one shard under way at once.
     pub appends_max: usize,
-    /// Bytes of requests that wait for the log, over all shards; past it requests wait, then are refused.
+    /// Calls under way at once, over all connections, a stream being one; past it calls are refused.
+    pub calls_max: usize,
+    /// Bytes of requests from when they are read until they stand in the log, over all calls; past it nothing is read, and
+    /// what waits for too long is refused. Counts as twice [`Limits::request_bytes_max`] where it is less, so that the
+    /// largest request gets through.
     pub queued_bytes_max: usize,
     /// How long a request waits for room in the queue before it is refused.
     pub queue_wait: Duration,
@@ -53,6 +57,7 @@ impl Default for Options {
             linger: Duration::from_millis(2),
             record_bytes_max: 512 * 1024,
             appends_max: 4,
+            calls_max: 4_096,
             queued_bytes_max: 128 * 1024 * 1024,
             queue_wait: Duration::from_secs(1),
             stream_requests_max: 64,

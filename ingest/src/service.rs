@@ -4,15 +4,16 @@ use crate::access::{Authenticator, Credentials};
 use crate::batcher::{Batcher, Failure, Room, Ticket};
 use crate::catalogs::Catalogs;
 use crate::cloudevents;
-use crate::code::Code;
 use crate::grpc::Server;
+use crate::health::Health;
 use crate::intake::{Draft, Intake, Refusal, SentTime};
 use crate::options::Options;
 use crate::rate::Buckets;
-use crate::stats::{Stats, count};
+use crate::stats::Stats;
 use crate::wire::{Malformed, Request};
 use pricing::id::TenantId;
 use pricing::time::Instant;
+use proto::code::Code;
 use proto::status::Problem;
 use proto::v1::IngestResponse;
 use std::sync::Arc;
@@ -57,12 +58,20 @@ pub(crate) struct Core {
     batcher: Batcher,
     buckets: Buckets,
     stats: Arc<Stats>,
+    health: Arc<Health>,
     closing: watch::Sender<bool>,
     active: Arc<watch::Sender<usize>>,
 }
 
 /// Somebody is being served; the end waits for them.
 pub(crate) struct Active(Arc<watch::Sender<usize>>);
+
+/// A caller that was let in.
+pub(crate) struct Entered {
+    pub(crate) tenant: TenantId,
+    pub(crate) credentials: Credentials,
+    pub(crate) active: Active,
+}
 
 /// Events on their way to the log.
 struct Submitted {
@@ -76,10 +85,12 @@ impl Ingest {
     /// Starts a task for each shard of the log; call it inside a tokio runtime.
     pub fn start(options: Options, parts: Parts) -> Self {
         let stats = Arc::new(Stats::default());
-        let batcher = Batcher::start(&parts.log, &stats, &options);
+        let health = Arc::new(Health::default());
+        let batcher = Batcher::start(&parts.log, &stats, &health, &options);
         let shards = parts.log.shards();
         let (closing, active) = (watch::Sender::new(false), Arc::new(watch::Sender::new(0)));
-        let core = Core { options, parts, shards, batcher, buckets: Buckets::default(), stats, closing, active };
+        let buckets = Buckets::default();
+        let core = Core { options, parts, shards, batcher, buckets, stats, health, closing, active };
         Self { core: Arc::new(core) }
     }
 
@@ -96,6 +107,23 @@ impl Ingest {
     /// What it did so far.
     pub fn stats(&self) -> Arc<Stats> {
         self.core.stats.clone()
+    }
+
+    /// Whether events are worth sending now: it is not closing, and the log takes appends, as far as the last ones tell.
+    ///
+    /// # Errors
+    /// Why not, in one sentence.
+    pub fn ready(&self) -> Result<(), String> {
+        if *self.core.closing.borrow() {
+            return Err("the server is shutting down".to_owned());
+        }
+        self.core.health.check()
+    }
+
+    /// Resolves when it begins to close: whoever asks for its health is to be told at once.
+    pub async fn closing(&self) {
+        // An error says that the sender is gone, and this core holds it.
+        let _ = self.core.closing().wait_for(|closing| *closing).await;
     }
 
     /// From now on refuses new requests and ends streams once what they sent is answered. Does not wait.
@@ -131,11 +159,26 @@ impl Clock for WallClock {
 // === impl Core ===
 
 impl Core {
-    /// Refuses newcomers once it is closing.
-    pub(crate) fn enter(&self) -> Result<Active, Problem> {
-        self.active.send_modify(|active| *active += 1);
+    /// Lets a caller in, known by its headers alone; refuses newcomers once it is closing, or past the limit of calls.
+    pub(crate) fn enter(&self, headers: &http::HeaderMap) -> Result<Entered, Problem> {
+        let mut calls = 0;
+        self.active.send_modify(|active| {
+            *active += 1;
+            calls = *active;
+        });
         let active = Active(self.active.clone());
-        if *self.closing.borrow() { Err(self.shutting_down()) } else { Ok(active) }
+        if *self.closing.borrow() {
+            return Err(self.shutting_down());
+        }
+        let credentials = Credentials::of(headers);
+        let tenant = self.admit(&credentials)?;
+        let calls_max = self.options.calls_max;
+        if calls > calls_max {
+            self.refused();
+            let message = format!("{calls_max} calls, the most allowed, are under way; send it again later");
+            return Err(Problem::exhausted(Code::TooManyCalls, self.options.retry_after, message));
+        }
+        Ok(Entered { tenant, credentials, active })
     }
 
     /// Becomes true when the end begins.
@@ -148,21 +191,19 @@ impl Core {
         admitted.inspect_err(|_| self.refused())
     }
 
-    /// An `IngestRequest` as it came.
-    pub(crate) async fn wire(&self, tenant: &TenantId, message: &[u8]) -> Result<IngestResponse, Problem> {
-        let room = self.room(message.len()).await?;
+    /// An `IngestRequest` as it came, with the room that it has.
+    pub(crate) async fn wire(&self, tenant: &TenantId, message: &[u8], room: Room) -> Result<IngestResponse, Problem> {
         let submitted = self.submit_wire(tenant, message, room);
         self.answer(tenant, submitted).await
     }
 
-    /// Events that came in another way, read or refused one by one, and the bytes of the request.
+    /// Events that came in another way, read or refused one by one, and the request's room.
     pub(crate) async fn events(
         &self,
         tenant: &TenantId,
         events: &[Result<cloudevents::Event, cloudevents::Error>],
-        bytes: usize,
+        room: Room,
     ) -> Result<IngestResponse, Problem> {
-        let room = self.room(bytes).await?;
         let submitted = self.submit_events(tenant, events, room);
         self.answer(tenant, submitted).await
     }
@@ -231,7 +272,7 @@ impl Core {
                 "tenant {tenant} sends more than {per_second} events a second; send these again in {retry_after:?}, or \
                  raise the limit 'events_per_second'"
             );
-            Problem::exhausted(Code::RateExceeded.as_str(), retry_after, message)
+            Problem::exhausted(Code::RateExceeded, retry_after, message)
         })?;
         let (staged, rejected) = intake.finish();
         let accepted = u32::try_from(staged.count()).unwrap_or(u32::MAX);
@@ -250,22 +291,21 @@ impl Core {
         }
         let stats = self.stats.tenant(tenant);
         stats.accepted.fetch_add(u64::from(response.accepted), Ordering::Relaxed);
-        count(&stats.rejected, response.rejected.len());
+        for code in response.rejected.iter().filter_map(|rejection| Code::parse(&rejection.code)) {
+            stats.rejected.add(code);
+        }
         Ok(response)
     }
 
-    async fn room(&self, bytes: usize) -> Result<Room, Problem> {
-        let bytes_max = self.options.limits.request_bytes_max;
-        if bytes > bytes_max {
-            self.refused();
-            return Err(self.too_large());
-        }
+    /// Room for bytes that are about to be taken.
+    pub(crate) async fn room(&self, bytes: usize) -> Result<Room, Problem> {
         self.batcher.room(bytes).await.ok_or_else(|| {
             self.refused();
             let bytes_max = self.options.queued_bytes_max;
-            let message =
-                format!("{bytes_max} bytes, the most allowed, wait for the log already; send these again later");
-            Problem::exhausted(Code::QueueFull.as_str(), self.options.retry_after, message)
+            let message = format!(
+                "{bytes_max} bytes, the most allowed, are on their way to the log already; send these again later"
+            );
+            Problem::exhausted(Code::QueueFull, self.options.retry_after, message)
         })
     }
 
@@ -276,7 +316,7 @@ impl Core {
         }
         let message =
             format!("the request has more than {events_max} events, the most allowed; send them in more requests");
-        let problem = Problem::too_large(Code::TooManyEvents.as_str(), message);
+        let problem = Problem::too_large(Code::TooManyEvents, message);
         Err(problem.with_violation("events", format!("at most {events_max}")))
     }
 
@@ -285,14 +325,14 @@ impl Core {
         let bytes_max = self.options.limits.request_bytes_max;
         let message =
             format!("the request has more than {bytes_max} bytes, the most allowed; send fewer events at once");
-        Problem::too_large(Code::RequestTooLarge.as_str(), message)
+        Problem::too_large(Code::RequestTooLarge, message)
     }
 
     /// The end has begun.
     pub(crate) fn shutting_down(&self) -> Problem {
         self.refused();
         let message = "the server is shutting down; send it again, to another one or soon";
-        Problem::unavailable(Code::ShuttingDown.as_str(), self.options.retry_after, message)
+        Problem::unavailable(Code::ShuttingDown, self.options.retry_after, message)
     }
 
     fn failed(&self, failure: Failure) -> Problem {
@@ -302,11 +342,11 @@ impl Core {
             Failure::Closed => self.shutting_down(),
             Failure::Unavailable(reason) => {
                 let message = format!("{reason}; send the request again later");
-                Problem::unavailable(Code::LogUnavailable.as_str(), retry_after, message)
+                Problem::unavailable(Code::LogUnavailable, retry_after, message)
             }
             Failure::Uncertain(reason) => {
                 let message = format!("{reason}; send the request again: what is there already is not billed twice");
-                Problem::unavailable(Code::LogUncertain.as_str(), retry_after, message)
+                Problem::unavailable(Code::LogUncertain, retry_after, message)
             }
         }
     }
@@ -318,7 +358,7 @@ impl Core {
 
 fn malformed(bad: Malformed) -> Problem {
     let message = format!("the bytes are no farthing.v1.IngestRequest: {bad}; encode it with generated code");
-    Problem::invalid(Code::RequestMalformed.as_str(), message)
+    Problem::invalid(Code::RequestMalformed, message)
 }
 
 impl Drop for Active {

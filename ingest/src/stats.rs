@@ -2,6 +2,7 @@
 
 use arc_swap::ArcSwap;
 use pricing::id::TenantId;
+use proto::code::Code;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,9 +26,13 @@ pub struct Stats {
 pub struct Tenant {
     /// Events acknowledged.
     pub accepted: AtomicU64,
-    /// Events refused.
-    pub rejected: AtomicU64,
+    /// Events refused, by code.
+    pub rejected: ByCode,
 }
+
+/// A counter for each code.
+#[derive(Debug)]
+pub struct ByCode([AtomicU64; Code::ALL.len()]);
 
 impl Stats {
     /// Every tenant that sent something, by id.
@@ -46,6 +51,34 @@ impl Stats {
             tenants
         });
         self.tenants.load().get(id).cloned().unwrap_or_default()
+    }
+}
+
+// === impl ByCode ===
+
+impl Default for ByCode {
+    fn default() -> Self {
+        Self([const { AtomicU64::new(0) }; Code::ALL.len()])
+    }
+}
+
+impl ByCode {
+    /// The codes that occurred, and how often.
+    pub fn counts(&self) -> impl Iterator<Item = (Code, u64)> {
+        let counts = Code::ALL.iter().zip(&self.0).map(|(code, count)| (*code, count.load(Ordering::Relaxed)));
+        counts.filter(|(_, count)| *count > 0)
+    }
+
+    /// All of them together.
+    pub fn total(&self) -> u64 {
+        self.counts().map(|(_, count)| count).sum()
+    }
+
+    pub(crate) fn add(&self, code: Code) {
+        let at = Code::ALL.iter().position(|known| *known == code);
+        if let Some(count) = at.and_then(|at| self.0.get(at)) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
     }
 }
 

@@ -15,6 +15,7 @@
 //! Every status carries `ErrorInfo` with the stable reason and [`DOMAIN`]; `BadRequest` where fields are named;
 //! `RetryInfo` on `RESOURCE_EXHAUSTED` and `UNAVAILABLE`, which alone may be sent again unchanged.
 
+use crate::code::Code as Reason;
 use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
@@ -127,54 +128,55 @@ impl Kind {
 // === impl Problem ===
 
 impl Problem {
-    /// A problem with a stable reason, in capitals.
-    pub fn new(kind: Kind, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { reason: Cow::Borrowed(reason), kind, message: message.into(), violations: Vec::new() }
+    /// A problem of a kind that is its code's own.
+    pub fn new(kind: Kind, code: Reason, message: impl Into<String>) -> Self {
+        debug_assert_eq!(kind.http(), code.kind().http(), "{code} is told as what the table says");
+        Self { reason: Cow::Borrowed(code.as_str()), kind, message: message.into(), violations: Vec::new() }
     }
 
     /// See [`Kind::Invalid`].
-    pub fn invalid(reason: &'static str, message: impl Into<String>) -> Self {
-        Self::new(Kind::Invalid, reason, message)
+    pub fn invalid(code: Reason, message: impl Into<String>) -> Self {
+        Self::new(Kind::Invalid, code, message)
     }
 
     /// See [`Kind::TooLarge`].
-    pub fn too_large(reason: &'static str, message: impl Into<String>) -> Self {
-        Self::new(Kind::TooLarge, reason, message)
+    pub fn too_large(code: Reason, message: impl Into<String>) -> Self {
+        Self::new(Kind::TooLarge, code, message)
     }
 
     /// See [`Kind::Unauthenticated`].
-    pub fn unauthenticated(reason: &'static str, message: impl Into<String>) -> Self {
-        Self::new(Kind::Unauthenticated, reason, message)
+    pub fn unauthenticated(code: Reason, message: impl Into<String>) -> Self {
+        Self::new(Kind::Unauthenticated, code, message)
     }
 
     /// See [`Kind::Denied`].
-    pub fn denied(reason: &'static str, message: impl Into<String>) -> Self {
-        Self::new(Kind::Denied, reason, message)
+    pub fn denied(code: Reason, message: impl Into<String>) -> Self {
+        Self::new(Kind::Denied, code, message)
     }
 
     /// See [`Kind::NotFound`].
-    pub fn not_found(reason: &'static str, message: impl Into<String>) -> Self {
-        Self::new(Kind::NotFound, reason, message)
+    pub fn not_found(code: Reason, message: impl Into<String>) -> Self {
+        Self::new(Kind::NotFound, code, message)
     }
 
     /// See [`Kind::Conflict`].
-    pub fn conflict(reason: &'static str, message: impl Into<String>) -> Self {
-        Self::new(Kind::Conflict, reason, message)
+    pub fn conflict(code: Reason, message: impl Into<String>) -> Self {
+        Self::new(Kind::Conflict, code, message)
     }
 
     /// See [`Kind::Exhausted`].
-    pub fn exhausted(reason: &'static str, retry_after: Duration, message: impl Into<String>) -> Self {
-        Self::new(Kind::Exhausted { retry_after }, reason, message)
+    pub fn exhausted(code: Reason, retry_after: Duration, message: impl Into<String>) -> Self {
+        Self::new(Kind::Exhausted { retry_after }, code, message)
     }
 
     /// See [`Kind::Unavailable`].
-    pub fn unavailable(reason: &'static str, retry_after: Duration, message: impl Into<String>) -> Self {
-        Self::new(Kind::Unavailable { retry_after }, reason, message)
+    pub fn unavailable(code: Reason, retry_after: Duration, message: impl Into<String>) -> Self {
+        Self::new(Kind::Unavailable { retry_after }, code, message)
     }
 
     /// See [`Kind::Internal`].
-    pub fn internal(reason: &'static str, message: impl Into<String>) -> Self {
-        Self::new(Kind::Internal, reason, message)
+    pub fn internal(code: Reason, message: impl Into<String>) -> Self {
+        Self::new(Kind::Internal, code, message)
     }
 
     /// Names a wrong field too.

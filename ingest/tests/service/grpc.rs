@@ -3,9 +3,13 @@
 use crate::setup::{NOW_SECONDS, System, event, request, start, told, with_key};
 use ingest::Options;
 use pricing::time::Instant;
-use std::sync::atomic::Ordering;
-use tonic::Code;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 use tonic::codec::CompressionEncoding;
+use tonic::codegen::Service;
+use tonic::{Code, Status};
 
 #[tokio::test]
 async fn good_events_stand_in_the_log_and_bad_ones_in_the_answer() {
@@ -30,7 +34,9 @@ async fn good_events_stand_in_the_log_and_bad_ones_in_the_answer() {
     assert_eq!((seen.len(), seen[1].time), (2, Instant::from_parts(NOW_SECONDS, 0).unwrap()));
     let stats = ingest.stats().tenants();
     let tenant = &stats["acme"];
-    assert_eq!((tenant.accepted.load(Ordering::Relaxed), tenant.rejected.load(Ordering::Relaxed)), (2, 2));
+    assert_eq!((tenant.accepted.load(Ordering::Relaxed), tenant.rejected.total()), (2, 2));
+    let codes: Vec<_> = tenant.rejected.counts().map(|(code, count)| (code.as_str(), count)).collect();
+    assert_eq!(codes, [("ID_MISSING", 1), ("VALUE_NOT_DECIMAL", 1)]);
 }
 
 #[tokio::test]
@@ -62,6 +68,50 @@ async fn callers_are_told_apart() {
     }
     let tenants: Vec<String> = log.events().into_iter().map(|seen| seen.tenant).collect();
     assert_eq!(tenants, ["acme", "slow"]);
+}
+
+#[tokio::test]
+async fn who_may_not_send_is_refused_before_a_body_is_read() {
+    let System { ingest, .. } = start(Options::default()).await;
+    for (key, reason) in [("nobody", "KEY_UNKNOWN"), ("acme-read", "SCOPE_DENIED")] {
+        for path in ["Ingest", "IngestStream"] {
+            let (body, _reads) = Unread::new();
+            let request = http::Request::post(format!("/farthing.v1.IngestService/{path}"));
+            let request = request.header("authorization", format!("Bearer {key}")).body(body).unwrap();
+            let response = ingest.grpc().call(request).await.unwrap();
+            let status = Status::from_header_map(response.headers()).unwrap();
+            assert_eq!(told(&status).1, reason, "{path}");
+        }
+        let (body, reads) = Unread::new();
+        let request = http::Request::post("/v1/events").header("content-type", "application/x-ndjson");
+        let request = request.header("authorization", format!("Bearer {key}"));
+        let response = ingest.router().call(request.body(axum::body::Body::new(body)).unwrap()).await.unwrap();
+        assert!(matches!(response.status().as_u16(), 401 | 403));
+        assert_eq!(reads.load(Ordering::SeqCst), 0);
+    }
+}
+
+/// A body that never comes, and counts who asks for it.
+struct Unread(Arc<AtomicUsize>);
+
+impl Unread {
+    fn new() -> (Self, Arc<AtomicUsize>) {
+        let reads = Arc::<AtomicUsize>::default();
+        (Self(reads.clone()), reads)
+    }
+}
+
+impl http_body::Body for Unread {
+    type Data = bytes::Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<bytes::Bytes>, Self::Error>>> {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        Poll::Pending
+    }
 }
 
 #[tokio::test]

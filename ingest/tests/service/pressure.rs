@@ -2,12 +2,18 @@
 
 use crate::setup::{System, event, request, start, told, with_key};
 use ingest::Options;
+use ingest::options::Limits;
+use proto::v1::ingest_service_client::IngestServiceClient;
 use std::collections::BTreeSet;
 use std::time::Duration;
 use storage::log::Error;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Code;
+use tonic::codec::CompressionEncoding;
+use tonic::transport::Channel;
+
+type Client = IngestServiceClient<Channel>;
 
 #[tokio::test]
 async fn nothing_is_acknowledged_before_it_is_durable() {
@@ -102,10 +108,82 @@ async fn requests_share_records_while_the_log_is_busy() {
     assert_eq!(ids.len(), 11);
 }
 
+/// Room for so many bytes, none of which is waited for.
+fn narrow(queued_bytes_max: usize) -> Options {
+    let limits = Limits { request_bytes_max: queued_bytes_max / 2, value_bytes_max: 1 << 20, ..Limits::default() };
+    Options { limits, queued_bytes_max, queue_wait: Duration::ZERO, ..Options::default() }
+}
+
+#[tokio::test]
+async fn a_compressed_request_takes_room_for_what_it_may_become_until_that_is_known() {
+    let System { log, client, .. } = start(narrow(1 << 20)).await;
+    let mut zipped = client.clone().send_compressed(CompressionEncoding::Gzip);
+    let mut tasks = tokio::task::JoinSet::new();
+    let mut held = 0;
+    let mut hold = |mut client: Client, id: String, model: usize| {
+        held += 1;
+        let mut event = event(&id, "c-1", "1");
+        event.properties.insert("model".to_owned(), "m".repeat(model));
+        let message = with_key("acme-ingest", request(1, vec![event]));
+        tasks.spawn(async move { client.ingest(message).await.unwrap().into_inner().accepted });
+        log.holds(held)
+    };
+    // Each might become half of all the room there is; each gives back what it did not.
+    for number in 0..6 {
+        hold(zipped.clone(), format!("z-{number}"), 100_000).await;
+    }
+    // Less than half is left: one that is small is taken, one of which it is not known is not.
+    hold(client.clone(), "p".to_owned(), 10).await;
+    let status = zipped.ingest(with_key("acme-ingest", request(1, vec![event("y", "c-1", "1")]))).await.unwrap_err();
+    assert_eq!(told(&status), (Code::ResourceExhausted, "QUEUE_FULL".to_owned(), true));
+    log.open();
+    assert_eq!(tasks.join_all().await, [1; 7]);
+}
+
+#[tokio::test]
+async fn calls_under_way_have_a_limit() {
+    let options = Options { calls_max: 2, ..Options::default() };
+    let System { log, client, .. } = start(options).await;
+    let (sender, receiver) = mpsc::channel(1);
+    let mut streaming = client.clone();
+    let requests = ReceiverStream::new(receiver);
+    let mut answers = streaming.ingest_stream(with_key("acme-ingest", requests)).await.unwrap().into_inner();
+    let message = |id: &str| with_key("acme-ingest", request(1, vec![event(id, "c-1", "1")]));
+    let (mut caller, first) = (client.clone(), message("e-1"));
+    let held = tokio::spawn(async move { caller.ingest(first).await });
+    log.holds(1).await;
+    let mut client = client;
+    let status = client.ingest(message("e-2")).await.unwrap_err();
+    assert_eq!(told(&status), (Code::ResourceExhausted, "TOO_MANY_CALLS".to_owned(), true));
+    log.open();
+    assert_eq!(held.await.unwrap().unwrap().into_inner().accepted, 1);
+    // The stream, which was there before, goes on.
+    sender.send(request(7, vec![event("e-3", "c-1", "1")])).await.unwrap();
+    assert_eq!(answers.message().await.unwrap().unwrap().sequence, 7);
+    assert_eq!(client.ingest(message("e-2")).await.unwrap().into_inner().accepted, 1);
+}
+
+#[tokio::test]
+async fn it_is_ready_while_the_log_takes_appends() {
+    let System { ingest, log, mut client } = start(Options::default()).await;
+    log.open();
+    let message = |id: &str| with_key("acme-ingest", request(1, vec![event(id, "c-1", "1")]));
+    assert_eq!(ingest.ready(), Ok(()));
+    *log.refusal.lock().unwrap() = Some(Error::Unavailable { reason: "no space left on device".to_owned() });
+    client.ingest(message("e-1")).await.unwrap_err();
+    assert!(ingest.ready().unwrap_err().contains("no space left on device"));
+    *log.refusal.lock().unwrap() = None;
+    client.ingest(message("e-1")).await.unwrap();
+    assert_eq!(ingest.ready(), Ok(()));
+    ingest.close();
+    ingest.closing().await;
+    assert!(ingest.ready().unwrap_err().contains("shutting down"));
+    assert_eq!(log.events().len(), 1, "nothing is written only to find out");
+}
+
 #[tokio::test]
 async fn a_full_queue_refuses_and_recovers() {
-    let options = Options { queued_bytes_max: 1_024, queue_wait: Duration::ZERO, ..Options::default() };
-    let System { log, client, .. } = start(options).await;
+    let System { log, client, .. } = start(narrow(1_024)).await;
     let message = |id: &str| with_key("acme-ingest", request(1, vec![event(id, "c-1", "1")]));
     let (mut caller, first) = (client.clone(), message("e-1"));
     let held = tokio::spawn(async move { caller.ingest(first).await });
@@ -120,8 +198,7 @@ async fn a_full_queue_refuses_and_recovers() {
 
 #[tokio::test]
 async fn a_call_that_is_given_up_still_counts_until_it_is_written() {
-    let options = Options { queued_bytes_max: 1_024, queue_wait: Duration::ZERO, ..Options::default() };
-    let System { log, client, .. } = start(options).await;
+    let System { log, client, .. } = start(narrow(1_024)).await;
     let message = |id: &str| with_key("acme-ingest", request(1, vec![event(id, "c-1", "1")]));
     let (mut caller, first) = (client.clone(), message("e-1"));
     let held = tokio::spawn(async move { caller.ingest(first).await });

@@ -4,6 +4,7 @@ use super::problem;
 use crate::ledger::{self, Filter, Ledger, Tenant};
 use async_trait::async_trait;
 use pricing::id::TenantId;
+use proto::code::Code;
 use proto::status::{self, Problem};
 use std::sync::Arc;
 use storage::keyring::{Caller, Scope};
@@ -74,21 +75,21 @@ impl Access {
     pub(super) async fn caller(&self, metadata: &MetadataMap, scope: Scope) -> Result<Caller, Problem> {
         let key = status::bearer(metadata).ok_or_else(|| {
             Problem::unauthenticated(
-                "KEY_MISSING",
+                Code::KeyMissing,
                 "no key came with the call; send metadata `authorization: Bearer KEY`",
             )
         })?;
         let caller = self.keys.authenticate(key).await.map_err(|error| problem::unavailable(&error.to_string()))?;
         let caller = caller.ok_or_else(|| {
             Problem::unauthenticated(
-                "KEY_UNKNOWN",
+                Code::KeyUnknown,
                 "the key is unknown or revoked; make one with `farthing keys create`",
             )
         })?;
         if !allows(caller.scope, scope) {
             let message =
                 format!("key '{}' has scope {}; this call needs {}", caller.key, word(caller.scope), word(scope));
-            return Err(Problem::denied("SCOPE", message));
+            return Err(Problem::denied(Code::ScopeDenied, message));
         }
         Ok(caller)
     }
@@ -103,7 +104,7 @@ impl Access {
     /// For whom the caller acts: a tenant's key for its tenant only, the installation's for the one it names.
     pub(super) async fn tenant(&self, caller: &Caller, named: Option<&str>) -> Result<TenantId, Problem> {
         let named = named.filter(|named| !named.is_empty()).map(TenantId::new).transpose();
-        let named = named.map_err(|error| Problem::invalid("TENANT_INVALID", error.to_string()))?;
+        let named = named.map_err(|error| Problem::invalid(Code::TenantInvalid, error.to_string()))?;
         match (&caller.tenant, named) {
             (Some(own), Some(named)) if *own != named => Err(foreign(caller, own, &named)),
             (Some(own), _) => Ok(own.clone()),
@@ -116,12 +117,13 @@ impl Access {
         let tenants =
             self.ledger.list::<Tenant>(None, &Filter::default(), 2).await.map_err(|error| problem::ledger(&error))?;
         match &tenants[..] {
-            [only] => TenantId::new(&only.id).map_err(|error| Problem::internal("BOOKS", error.to_string())),
-            [] => {
-                Err(Problem::conflict("NO_TENANT", "there is no tenant yet; declare one with `farthing apply -f FILE`"))
-            }
+            [only] => TenantId::new(&only.id).map_err(|error| Problem::internal(Code::BooksDamaged, error.to_string())),
+            [] => Err(Problem::conflict(
+                Code::NoTenant,
+                "there is no tenant yet; declare one with `farthing apply -f FILE`",
+            )),
             _ => Err(Problem::invalid(
-                "TENANT_UNNAMED",
+                Code::TenantMissing,
                 "there are several tenants; name one with metadata `farthing-tenant: TENANT` or call with a key of its own",
             )),
         }
@@ -130,7 +132,10 @@ impl Access {
 
 /// The answer to a tenant's key that names another tenant.
 pub(super) fn foreign(caller: &Caller, own: &TenantId, named: &TenantId) -> Problem {
-    Problem::denied("TENANT", format!("key '{}' belongs to tenant '{own}' and cannot act for '{named}'", caller.key))
+    Problem::denied(
+        Code::TenantDenied,
+        format!("key '{}' belongs to tenant '{own}' and cannot act for '{named}'", caller.key),
+    )
 }
 
 /// Whether a key of scope `held` may do what `needed` names.
@@ -152,7 +157,7 @@ pub(super) const fn word(scope: Scope) -> &'static str {
 pub(super) fn scope(text: &str) -> Result<Scope, Problem> {
     let known = [Scope::Ingest, Scope::Read, Scope::Finance, Scope::Admin];
     known.into_iter().find(|scope| word(*scope) == text).ok_or_else(|| {
-        Problem::invalid("SCOPE_UNKNOWN", format!("'{text}' is no scope; there are ingest, read, finance and admin"))
+        Problem::invalid(Code::ScopeUnknown, format!("'{text}' is no scope; there are ingest, read, finance and admin"))
             .with_violation("scope", "one of ingest, read, finance, admin")
     })
 }

@@ -5,6 +5,7 @@ use super::{Services, problem, words};
 use crate::ledger::{Draft, Filter, Tenant};
 use crate::publisher::{Announcement, Target};
 use pricing::id::TenantId;
+use proto::code::Code;
 use proto::status::{self, Problem};
 use proto::v1;
 use proto::v1::admin_service_server::AdminService;
@@ -51,7 +52,7 @@ impl AdminService for Services {
         if revoked.map_err(|error| problem::unavailable(&error.to_string()))? {
             return Ok(Response::new(v1::RevokeKeyResponse {}));
         }
-        Err(Problem::not_found("KEY", format!("there is no key '{id}'; see `farthing keys list`")).into())
+        Err(Problem::not_found(Code::KeyNotFound, format!("there is no key '{id}'; see `farthing keys list`")).into())
     }
 
     async fn advance_clock(
@@ -60,11 +61,12 @@ impl AdminService for Services {
     ) -> Result<Response<v1::AdvanceClockResponse>, Status> {
         self.installation(request.metadata(), "the clock").await?;
         let to = words::instant("to", request.get_ref().to.as_ref())?;
-        let to = to.ok_or_else(|| Problem::invalid("TIME", "`to` is missing: the moment to move log time to"))?;
+        let to =
+            to.ok_or_else(|| Problem::invalid(Code::TimeInvalid, "`to` is missing: the moment to move log time to"))?;
         // A caller that goes away does not stop it half way.
         let advance = std::sync::Arc::clone(&self.advance);
         let moved = tokio::spawn(async move { advance.to(to).await }).await;
-        let moved = moved.map_err(|error| Problem::internal("CLOCK", error.to_string()))?;
+        let moved = moved.map_err(|error| Problem::internal(Code::Internal, error.to_string()))?;
         let log_time = moved.map_err(|error| problem::advance(&error))?;
         Ok(Response::new(v1::AdvanceClockResponse { log_time: Some(words::timestamp(log_time)) }))
     }
@@ -75,10 +77,17 @@ impl AdminService for Services {
         let shard = u16::try_from(asked.shard).ok().map(Shard).filter(|shard| shard.0 < self.publisher.shards().get());
         let shard = shard.ok_or_else(|| {
             let shards = self.publisher.shards().get();
-            Problem::invalid("SHARD", format!("there is no shard {}; there are 0 to {}", asked.shard, shards - 1))
+            Problem::invalid(
+                Code::ShardUnknown,
+                format!("there is no shard {}; there are 0 to {}", asked.shard, shards - 1),
+            )
         })?;
         if asked.reason.trim().is_empty() {
-            return Err(Problem::invalid("REASON", "skipping a record needs a reason: who decided it, and why").into());
+            return Err(Problem::invalid(
+                Code::ReasonMissing,
+                "skipping a record needs a reason: who decided it, and why",
+            )
+            .into());
         }
         let record = Control::Skip { offset: Offset(asked.offset), reason: asked.reason };
         let mut turn = self.publisher.turn().await.map_err(|error| problem::publisher(&error))?;
@@ -119,7 +128,7 @@ impl Services {
         let near = pricing::catalog::near(tenant.as_str(), known.iter().map(|known| known.id.as_str()));
         let message =
             format!("there is no tenant '{tenant}'{near}; `farthing apply` of a catalog file makes a new one");
-        Err(Problem::not_found("UNKNOWN_TENANT", message))
+        Err(Problem::not_found(Code::TenantUnknown, message))
     }
 
     /// Only the installation's own key may touch what all tenants share.
@@ -132,7 +141,7 @@ impl Services {
                     "key '{}' belongs to tenant '{tenant}', but all tenants share {what}: call with the installation's key",
                     caller.key
                 );
-                Err(Problem::denied("TENANT", message))
+                Err(Problem::denied(Code::TenantDenied, message))
             }
         }
     }
@@ -141,7 +150,7 @@ impl Services {
 /// Whose keys a caller may see: its own tenant's; with the installation's key those of the tenant it names, or all.
 fn whose(caller: &Caller, metadata: &MetadataMap) -> Result<Option<TenantId>, Problem> {
     let named = status::tenant(metadata).filter(|named| !named.is_empty()).map(TenantId::new).transpose();
-    let named = named.map_err(|error| Problem::invalid("TENANT_INVALID", error.to_string()))?;
+    let named = named.map_err(|error| Problem::invalid(Code::TenantInvalid, error.to_string()))?;
     match (&caller.tenant, named) {
         (Some(own), Some(named)) if *own != named => Err(access::foreign(caller, own, &named)),
         (own, named) => Ok(own.clone().or(named)),

@@ -6,6 +6,7 @@ use crate::ledger::{Draft, Loaded};
 use crate::publisher::{self, Receipt, Turn};
 use pricing::catalog::{Action, Change, EntityChange, Errors, File, Kind, Options};
 use pricing::id::{PlanId, TenantId};
+use proto::code::Code;
 use proto::status::{self, Problem};
 use proto::v1;
 use proto::v1::catalog_service_server::CatalogService;
@@ -86,7 +87,7 @@ impl Services {
                 let message = format!(
                     "the file is tenant '{named}'s, but the call is for '{asked}'; leave the one out that is wrong"
                 );
-                return Err(Problem::invalid("TENANT_MISMATCH", message));
+                return Err(Problem::invalid(Code::TenantMismatch, message));
             }
             (Some(named), _) => named.clone(),
             (None, _) => self.access.tenant(&caller, status::tenant(metadata)).await?,
@@ -188,14 +189,14 @@ fn read(asked: &v1::ApplyRequest) -> Result<(File, Options), Problem> {
     let file = File::parse(&asked.file).map_err(|errors| refused(&errors))?;
     let migrate = asked.migrate.iter().map(|plan| PlanId::new(plan)).collect::<Result<_, _>>();
     let migrate = migrate.map_err(|error| {
-        Problem::invalid("ID", format!("migrate: {error}")).with_violation("migrate", error.to_string())
+        Problem::invalid(Code::IdInvalid, format!("migrate: {error}")).with_violation("migrate", error.to_string())
     })?;
     Ok((file, Options { prune: asked.prune, migrate }))
 }
 
 /// All mistakes of a file, each with its place.
 fn refused(errors: &Errors) -> Problem {
-    let problem = Problem::invalid("CATALOG", errors.to_string());
+    let problem = Problem::invalid(Code::CatalogInvalid, errors.to_string());
     errors.errors.iter().fold(problem, |problem, error| {
         let place = if error.key.is_empty() { format!("line {}", error.line) } else { error.key.clone() };
         problem.with_violation(place, error.to_string())

@@ -4,6 +4,7 @@ use super::access::Granted;
 use super::{Services, page, problem, words};
 use crate::ledger::{self, BasisPeriod, Filter, Invoice, Status as BillStatus, Stored, StoredBill};
 use pricing::id::TenantId;
+use proto::code::Code;
 use proto::status::Problem;
 use proto::v1;
 use proto::v1::invoice_service_server::InvoiceService;
@@ -48,14 +49,16 @@ impl InvoiceService for Services {
         let bill = self.bill(&tenant, &asked.id).await?;
         let invoice = self.invoice(&tenant, &bill.value).await?.ok_or_else(|| {
             let status = bill.value.status.word();
-            Problem::conflict("NOT_ISSUED", format!("bill {} is {status}; only issued ones are exported", bill.id))
+            Problem::conflict(Code::NotIssued, format!("bill {} is {status}; only issued ones are exported", bill.id))
         })?;
         let (content, media_type) = match asked.format.as_str() {
             "json" => (invoice.canonical, "application/json"),
             "csv" => (invoice.csv, "text/csv; charset=utf-8; header=present"),
             other => {
                 let message = format!("'{other}' is no format that can be exported; there are json and csv");
-                return Err(Problem::invalid("FORMAT", message).with_violation("format", "json or csv").into());
+                return Err(Problem::invalid(Code::FormatUnknown, message)
+                    .with_violation("format", "json or csv")
+                    .into());
             }
         };
         Ok(Response::new(v1::ExportResponse { content: content.into_bytes(), media_type: media_type.to_owned() }))
@@ -73,7 +76,9 @@ impl InvoiceService for Services {
         let Granted { tenant, caller } = self.access.granted(request.metadata(), Scope::Finance).await?;
         let asked = request.into_inner();
         if asked.reason.trim().is_empty() {
-            return Err(Problem::invalid("REASON", "a waiver needs a reason: who decided it, and why").into());
+            return Err(
+                Problem::invalid(Code::ReasonMissing, "a waiver needs a reason: who decided it, and why").into()
+            );
         }
         let bill = self.bill(&tenant, &asked.id).await?;
         let waived = self.closer.waive(&tenant, &bill.id, &asked.reason, &caller.key).await;
@@ -114,7 +119,10 @@ impl Services {
         let filter = Filter { tags: vec![("number".to_owned(), id.to_owned())], ..Filter::default() };
         let mut found = self.ledger.list::<StoredBill>(Some(tenant), &filter, 1).await.map_err(read)?;
         found.pop().ok_or_else(|| {
-            Problem::not_found("INVOICE", format!("there is no bill or invoice '{id}'; see `farthing invoices list`"))
+            Problem::not_found(
+                Code::InvoiceNotFound,
+                format!("there is no bill or invoice '{id}'; see `farthing invoices list`"),
+            )
         })
     }
 
@@ -196,7 +204,7 @@ fn open_document(bill: &Stored<StoredBill>) -> Result<String, Problem> {
     let Some(document) = &bill.value.document else {
         let reason = bill.value.reason.as_deref().unwrap_or("it could not be prepared");
         return Err(Problem::conflict(
-            "NO_DOCUMENT",
+            Code::NoDocument,
             format!("bill {} is {status}, without a document: {reason}", bill.id),
         ));
     };
@@ -224,7 +232,8 @@ fn status_filter(text: &str) -> Result<Option<BillStatus>, Problem> {
     match known.into_iter().find(|status| status.word() == text) {
         None if !text.is_empty() => {
             let message = format!("'{text}' is no status; there are draft, held, issued and skipped");
-            Err(Problem::invalid("STATUS", message).with_violation("status", "draft, held, issued or skipped"))
+            Err(Problem::invalid(Code::StatusUnknown, message)
+                .with_violation("status", "draft, held, issued or skipped"))
         }
         found => Ok(found),
     }

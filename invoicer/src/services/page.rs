@@ -1,5 +1,6 @@
 //! Pages: how many, and where the next begins.
 
+use proto::code::Code;
 use proto::status::Problem;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -12,8 +13,10 @@ pub(super) fn size(asked: u32) -> Result<usize, Problem> {
     match usize::try_from(asked).unwrap_or(usize::MAX) {
         0 => Ok(DEFAULT),
         asked if asked <= MAX => Ok(asked),
-        asked => Err(Problem::invalid("PAGE_SIZE", format!("page_size is {asked}; at most {MAX} are allowed"))
-            .with_violation("page_size", format!("at most {MAX}"))),
+        asked => {
+            Err(Problem::invalid(Code::PageSizeInvalid, format!("page_size is {asked}; at most {MAX} are allowed"))
+                .with_violation("page_size", format!("at most {MAX}")))
+        }
     }
 }
 
@@ -30,7 +33,7 @@ pub(super) fn after<T: DeserializeOwned>(token: &str) -> Result<Option<T>, Probl
     }
     let refused = || {
         Problem::invalid(
-            "PAGE_TOKEN",
+            Code::PageTokenInvalid,
             "page_token is none that this call gave; leave it out to begin with the first page",
         )
         .with_violation("page_token", "not a token of this call")

@@ -1,6 +1,7 @@
 //! The one place where the invoicer's errors become answers.
 
 use crate::{advance, close, ledger, publisher};
+use proto::code::Code;
 use proto::status::Problem;
 use std::time::Duration;
 use storage::{books, charges, log};
@@ -9,30 +10,31 @@ use storage::{books, charges, log};
 const SOON: Duration = Duration::from_secs(1);
 
 pub(super) fn unavailable(reason: &str) -> Problem {
-    Problem::unavailable("UNAVAILABLE", SOON, reason)
+    Problem::unavailable(Code::StorageUnavailable, SOON, reason)
 }
 
 pub(super) fn ledger(error: &ledger::Error) -> Problem {
     match error {
         ledger::Error::Books(error @ books::Error::Conflict { .. }) => {
-            Problem::unavailable("CONFLICT", SOON, format!("{error}; send the call again"))
+            Problem::unavailable(Code::Conflict, SOON, format!("{error}; send the call again"))
         }
         ledger::Error::Books(error) => unavailable(&error.to_string()),
-        ledger::Error::Malformed { .. } => Problem::internal("BOOKS", error.to_string()),
+        ledger::Error::Malformed { .. } => Problem::internal(Code::BooksDamaged, error.to_string()),
     }
 }
 
 pub(super) fn charges(error: &charges::Error) -> Problem {
     match error {
         charges::Error::Unavailable { .. } => unavailable(&error.to_string()),
-        _ => Problem::internal("CHARGES", error.to_string()),
+        charges::Error::Overflow { .. } => Problem::conflict(Code::AnswerTooLarge, error.to_string()),
+        _ => Problem::internal(Code::ChargesDamaged, error.to_string()),
     }
 }
 
 pub(super) fn log(error: &log::Error) -> Problem {
     match error {
         log::Error::Unavailable { .. } | log::Error::Unknown { .. } => unavailable(&error.to_string()),
-        _ => Problem::internal("LOG", error.to_string()),
+        _ => Problem::internal(Code::LogDamaged, error.to_string()),
     }
 }
 
@@ -43,7 +45,7 @@ pub(super) fn publisher(error: &publisher::Error) -> Problem {
         publisher::Error::Waiting { .. } | publisher::Error::Refused { .. } | publisher::Error::LeaseLost => {
             unavailable(&error.to_string())
         }
-        other => Problem::conflict("CLOCK", other.to_string()),
+        other => Problem::conflict(Code::ClockRefused, other.to_string()),
     }
 }
 
@@ -52,7 +54,7 @@ pub(super) fn close(error: &close::Error) -> Problem {
         close::Error::Ledger(error) => ledger(error),
         close::Error::Charges(error) => charges(error),
         close::Error::Publisher(error) => publisher(error),
-        close::Error::Bill { .. } => Problem::conflict("BILL", error.to_string()),
+        close::Error::Bill { .. } => Problem::conflict(Code::BillState, error.to_string()),
     }
 }
 
@@ -61,9 +63,9 @@ pub(super) fn advance(error: &advance::Error) -> Problem {
         advance::Error::Publisher(error) => publisher(error),
         advance::Error::Close(error) => close(error),
         advance::Error::Charges(error) => charges(error),
-        advance::Error::NotTest => Problem::conflict("NOT_TEST_CLOCK", error.to_string()),
-        advance::Error::Back { .. } => Problem::invalid("CLOCK_BACK", error.to_string()),
-        advance::Error::Halted { .. } => Problem::conflict("SHARD_HALTED", error.to_string()),
-        advance::Error::Stuck { .. } => Problem::conflict("CLOCK_STUCK", error.to_string()),
+        advance::Error::NotTest => Problem::conflict(Code::NotTestClock, error.to_string()),
+        advance::Error::Back { .. } => Problem::invalid(Code::ClockBack, error.to_string()),
+        advance::Error::Halted { .. } => Problem::conflict(Code::ShardHalted, error.to_string()),
+        advance::Error::Stuck { .. } => Problem::conflict(Code::ClockStuck, error.to_string()),
     }
 }

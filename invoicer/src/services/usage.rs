@@ -7,7 +7,7 @@ use pricing::catalog::{Entity, Kind};
 use pricing::id::{CustomerId, TenantId};
 use pricing::period::Zone;
 use pricing::time::Instant;
-
+use proto::code::Code;
 use proto::status::Problem;
 use proto::v1;
 use proto::v1::usage_service_server::UsageService;
@@ -65,7 +65,7 @@ impl UsageService for Services {
         let asked = request.into_inner();
         let size = page::size(asked.page_size)?;
         let start = words::instant("period", asked.period.as_ref())?.ok_or_else(|| {
-            Problem::invalid("PERIOD", "period is missing: the start of the period that the line belongs to")
+            Problem::invalid(Code::PeriodMissing, "period is missing: the start of the period that the line belongs to")
                 .with_violation("period", "missing")
         })?;
         let query = ExplainQuery {
@@ -104,7 +104,7 @@ impl UsageService for Services {
         let mut outcomes = self.charges.outcomes(&query).await.map_err(|error| problem::charges(&error))?;
         let next_page_token = page::cut(&mut outcomes, size, |outcome| outcome.position);
         let outcomes = outcomes.iter().map(serde_json::to_string).collect::<Result<_, _>>();
-        let outcomes = outcomes.map_err(|error| Problem::internal("OUTCOME", error.to_string()))?;
+        let outcomes = outcomes.map_err(|error| Problem::internal(Code::Internal, error.to_string()))?;
         Ok(Response::new(v1::OutcomesResponse { outcomes, next_page_token }))
     }
 }
@@ -129,7 +129,7 @@ impl Services {
         let body = self.must_know(tenant, Kind::Customer, id.as_str()).await?;
         match Entity::from_json(Kind::Customer, &body) {
             Ok(Entity::Customer(entry)) => Ok(entry.is),
-            _ => Err(Problem::internal("BOOKS", format!("customer '{id}' cannot be read"))),
+            _ => Err(Problem::internal(Code::BooksDamaged, format!("customer '{id}' cannot be read"))),
         }
     }
 
@@ -144,7 +144,7 @@ impl Services {
         if !rows.iter().filter_map(|row| row.bucket).all(|hour| zone.has_full_hours(hour)) {
             return Ok((self.charges.usage(&query).await.map_err(read)?, Zone::utc()));
         }
-        let overflow = |error: pricing::number::Error| Problem::internal("USAGE", error.to_string());
+        let overflow = |error: pricing::number::Error| Problem::conflict(Code::AnswerTooLarge, error.to_string());
         let mut days: Vec<Usage> = Vec::new();
         let mut places = BTreeMap::new();
         for mut row in rows {
@@ -207,7 +207,7 @@ fn outcome_kind(text: &str) -> Result<OutcomeKind, Problem> {
     ];
     known.into_iter().find(|(word, _)| *word == text).map(|(_, kind)| kind).ok_or_else(|| {
         let allowed = "unpriced, parked, unparked, conflict, rejected, not_backfilled";
-        Problem::invalid("KIND", format!("'{text}' is no kind of outcome; there are {allowed}"))
+        Problem::invalid(Code::KindUnknown, format!("'{text}' is no kind of outcome; there are {allowed}"))
             .with_violation("kinds", format!("one of {allowed}"))
     })
 }

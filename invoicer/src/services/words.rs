@@ -5,6 +5,7 @@ use pricing::group::Group;
 use pricing::id;
 use pricing::time::Instant;
 use prost_types::Timestamp;
+use proto::code::Code;
 use proto::status::Problem;
 use std::collections::HashMap;
 use std::str::FromStr;
@@ -20,7 +21,7 @@ pub(super) fn instant(field: &str, time: Option<&Timestamp>) -> Result<Option<In
     let Some(time) = time else { return Ok(None) };
     let found = Instant::from_parts(time.seconds, time.nanos);
     found.map(Some).ok_or_else(|| {
-        Problem::invalid("TIME", format!("{field} lies outside the years 1678 to 2261"))
+        Problem::invalid(Code::TimeInvalid, format!("{field} lies outside the years 1678 to 2261"))
             .with_violation(field, "outside the years 1678 to 2261")
     })
 }
@@ -33,14 +34,14 @@ pub(super) fn optional<T: FromStr<Err = id::Error>>(field: &str, text: &str) -> 
 /// An id that must be there.
 pub(super) fn required<T: FromStr<Err = id::Error>>(field: &str, text: &str) -> Result<T, Problem> {
     text.parse().map_err(|error: id::Error| {
-        Problem::invalid("ID", format!("{field}: {error}")).with_violation(field, error.to_string())
+        Problem::invalid(Code::IdInvalid, format!("{field}: {error}")).with_violation(field, error.to_string())
     })
 }
 
 /// The answer to a name that nothing has.
 pub(super) fn unknown<'a>(what: &str, found: &str, known: impl IntoIterator<Item = &'a str>) -> Problem {
     let message = format!("there is no {what} '{found}'{}", near(found, known));
-    Problem::not_found("UNKNOWN_NAME", message)
+    Problem::not_found(Code::NameUnknown, message)
 }
 
 /// A group on the wire.

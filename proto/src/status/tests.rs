@@ -2,26 +2,25 @@
 
 use super::*;
 
-fn every_kind() -> Vec<(Kind, Code, u16)> {
+fn every_kind() -> Vec<(Kind, Code, u16, Reason)> {
     let retry_after = Duration::from_millis(1_500);
     vec![
-        (Kind::Invalid, Code::InvalidArgument, 400),
-        (Kind::TooLarge, Code::InvalidArgument, 413),
-        (Kind::Unauthenticated, Code::Unauthenticated, 401),
-        (Kind::Denied, Code::PermissionDenied, 403),
-        (Kind::NotFound, Code::NotFound, 404),
-        (Kind::Conflict, Code::FailedPrecondition, 409),
-        (Kind::Exhausted { retry_after }, Code::ResourceExhausted, 429),
-        (Kind::Unavailable { retry_after }, Code::Unavailable, 503),
-        (Kind::Internal, Code::Internal, 500),
+        (Kind::Invalid, Code::InvalidArgument, 400, Reason::RequestMalformed),
+        (Kind::TooLarge, Code::InvalidArgument, 413, Reason::RequestTooLarge),
+        (Kind::Unauthenticated, Code::Unauthenticated, 401, Reason::KeyUnknown),
+        (Kind::Denied, Code::PermissionDenied, 403, Reason::ScopeDenied),
+        (Kind::NotFound, Code::NotFound, 404, Reason::InvoiceNotFound),
+        (Kind::Conflict, Code::FailedPrecondition, 409, Reason::NotIssued),
+        (Kind::Exhausted { retry_after }, Code::ResourceExhausted, 429, Reason::RateExceeded),
+        (Kind::Unavailable { retry_after }, Code::Unavailable, 503, Reason::LogUnavailable),
+        (Kind::Internal, Code::Internal, 500, Reason::BooksDamaged),
     ]
 }
 
 #[test]
 fn a_status_says_the_same_to_the_client() {
-    for (kind, code, http) in every_kind() {
-        let problem =
-            Problem::new(kind, "SOME_REASON", "found 2, allowed 1, send less").with_violation("events", "is 2");
+    for (kind, code, http, reason) in every_kind() {
+        let problem = Problem::new(kind, reason, "found 2, allowed 1, send less").with_violation("events", "is 2");
         let status = problem.to_status();
         assert_eq!(status.code(), code);
         assert_eq!(kind.http().as_u16(), http);
@@ -37,7 +36,7 @@ fn a_status_says_the_same_to_the_client() {
 
 #[test]
 fn an_http_answer_has_code_and_time_to_wait() {
-    let problem = Problem::unavailable("LOG_UNAVAILABLE", Duration::from_millis(1_500), "the disk is full");
+    let problem = Problem::unavailable(Reason::LogUnavailable, Duration::from_millis(1_500), "the disk is full");
     let response: http::Response<Vec<u8>> = problem.to_response();
     assert_eq!(response.status(), 503);
     assert_eq!(response.headers()["retry-after"], "2");

@@ -81,7 +81,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result {
 fn in_file(file: &Path, status: &Status) -> Failure {
     let details = status.get_error_details();
     match details.error_info().map(|info| info.reason.as_str()) {
-        Some("CATALOG") => mistakes(file, status.message()),
+        Some("CATALOG_INVALID") => mistakes(file, status.message()),
         Some("TENANT_MISMATCH") => Failure::refused(format_args!("{}: {}", file.display(), status.message())),
         _ => refusal(status),
     }

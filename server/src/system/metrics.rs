@@ -78,10 +78,16 @@ impl Page {
         let name = "farthing_events_total";
         self.family(name, Kind::Counter, "Events by what became of them at the way in.");
         for (tenant, counted) in stats.tenants().iter() {
-            let outcomes = [("accepted", &counted.accepted), ("rejected", &counted.rejected)];
-            for (outcome, count) in outcomes {
-                let labels = [("tenant", tenant.as_str()), ("outcome", outcome)];
-                self.sample(name, &labels, count.load(Ordering::Relaxed));
+            let accepted = counted.accepted.load(Ordering::Relaxed);
+            for (outcome, count) in [("accepted", accepted), ("rejected", counted.rejected.total())] {
+                self.sample(name, &[("tenant", tenant.as_str()), ("outcome", outcome)], count);
+            }
+        }
+        let name = "farthing_events_rejected_total";
+        self.family(name, Kind::Counter, "Events refused at the way in, by code; docs/errors.md explains them.");
+        for (tenant, counted) in stats.tenants().iter() {
+            for (code, count) in counted.rejected.counts() {
+                self.sample(name, &[("tenant", tenant.as_str()), ("code", code.as_str())], count);
             }
         }
         let counters = [

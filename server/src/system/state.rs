@@ -131,7 +131,7 @@ impl State {
     /// Whether events can be taken.
     pub(super) fn ingest(&self) -> Result<(), String> {
         self.started()?;
-        self.ingest.get().map(|_| ()).ok_or_else(|| "no ingest runs here".to_owned())
+        self.ingest.get().ok_or_else(|| "no ingest runs here".to_owned())?.ready()
     }
 
     /// Whether every shard is rated, and how far is known.

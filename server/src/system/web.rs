@@ -184,7 +184,7 @@ async fn pass_on(State(process): State<Arc<Process>>, request: Request) -> Respo
 
 fn not_yet(process: &Process, request: &Request) -> Response {
     let message = format!("this process does not answer yet: {}", process.awaited());
-    let problem = proto::status::Problem::unavailable("NOT_READY", RETRY_AFTER, message);
+    let problem = proto::status::Problem::unavailable(proto::code::Code::NotReady, RETRY_AFTER, message);
     if is_grpc(request) { problem.to_status().into_http() } else { problem.to_response() }
 }
 
