@@ -76,7 +76,7 @@ impl Charges {
         let shards: Vec<u16> = shards.iter().map(|shard| shard.0).collect();
         let query = self.client.query(include_str!("boundaries_of.sql")).param("shards", shards);
         let rows: Vec<row::Boundary> = self.rows(query).await?;
-        Ok(rows.into_iter().map(boundary).collect())
+        Ok(rows.iter().map(boundary).collect())
     }
 
     /// See [`crate::charges::Charges::manifests`]. The boundaries are read first: rows above them may be incomplete.
@@ -214,8 +214,8 @@ impl Charges {
     }
 }
 
-fn boundary(row: row::Boundary) -> (Shard, Boundary) {
-    let row::Boundary { arrivals, charged, unpriced, unmetered, duplicate, rejected, parked, waiting, .. } = row;
+fn boundary(row: &row::Boundary) -> (Shard, Boundary) {
+    let row::Boundary { arrivals, charged, unpriced, unmetered, duplicate, rejected, parked, waiting, .. } = *row;
     let counters = Counters { arrivals, charged, unpriced, unmetered, duplicate, rejected, parked, waiting };
     let (next, log_time) = (Offset(row.next), Instant::from_nanos(row.log_time));
     (Shard(row.shard), Boundary { next, log_time, counters, close_due: row.close_due })
