@@ -121,9 +121,9 @@ fn names_that_nothing_has() {
     );
     refused(&["keys", "create", "--scope", "read", "--tenant", "acne"], &["no tenant 'acne'", "did you mean 'acme'"]);
     let file = data.path().join("other.yaml");
-    std::fs::write(&file, CATALOG.replace("aggregate", "agregate")).unwrap();
+    std::fs::write(&file, CATALOG.replace("plan: p,", "plan: q,")).unwrap();
     let file = file.to_string_lossy();
-    refused(&["apply", "-f", &file], &["other.yaml: line 4"]);
+    refused(&["apply", "-f", &file], &["other.yaml: line 7", "no plan 'q'"]);
     std::fs::write(&*file, CATALOG).unwrap();
     refused(&["apply", "-f", &file, "--tenant", "other"], &["other.yaml", "'acme'", "'other'"]);
 }
