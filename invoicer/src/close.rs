@@ -250,6 +250,7 @@ impl State {
                 let key = Key { tenant: account.0.clone(), customer: account.1.clone(), currency };
                 let Some(chain) = self.chains.get(&key) else { continue };
                 wakes.extend(chain.wake(desk.terms.review, desk.terms.auto));
+                wakes.extend(late::opening(desk, customer, &key, chain).map(|end| end.plus(grace)));
                 wakes.extend(late::final_moment(desk, customer, &key, chain).map(|(_, when)| when));
             }
             let wakes = wakes.into_iter().filter(|wake| *wake > log_time);

@@ -246,3 +246,45 @@ async fn nothing_is_issued_before_the_store_has_what_counts() {
     assert!(summary.contains(&"c-1/USD/2026-02-01T00:00:00Z issued 3.50".to_owned()), "{summary:?}");
     assert_eq!(system.check().await.findings, Vec::<String>::new());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_bill_has_one_seller() {
+    let system = System::running().await;
+    let more = r"
+apiVersion: farthing/v1
+tenant: acme
+meters: [{id: others, event: other, aggregate: count}]
+plans:
+  - {id: more, seller: two, currency: USD, every: month, prices: [{id: out, meter: others, per_unit: {each: 1}}]}
+sellers: [{id: one}, {id: two}]
+customers: [{id: c-1, seller: one}]
+subscriptions: [{id: s-3, customer: c-1, plan: more, from: 2026-02-01}]
+";
+    let refused = system.apply(more).await.unwrap_err();
+    assert!(refused.message().contains("'s-1'") && refused.message().contains("a bill has one seller"), "{refused}");
+    let later = more.replace(
+        "subscriptions: [",
+        "subscriptions: [{id: s-1, customer: c-1, plan: payg, from: 2026-01-01, until: 2026-02-01}, ",
+    );
+    system.apply(&later).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fee_that_came_after_the_last_bill_opens_late() {
+    let system = System::new("2026-01-01T00:00:00Z").await;
+    system.apply(&CATALOG.replace("from: 2026-01-01}", "from: 2026-01-01, until: 2026-02-01}")).await.unwrap();
+    system.advance("2026-02-03T12:00:00Z").await.unwrap();
+    let yearly = r"
+apiVersion: farthing/v1
+tenant: acme
+plans: [{id: yearly, currency: USD, every: year, fees: [{id: base, amount: 120.00, when: advance}]}]
+subscriptions: [{id: s-9, customer: c-1, plan: yearly, from: 2026-02-01, anchor: 02-01}]
+";
+    system.apply(yearly).await.unwrap();
+    system.advance("2026-02-06T00:00:00Z").await.unwrap();
+    let summary = system.summary().await;
+    let opened = "c-1/USD/2026-02-02T00:00:00Z issued 120.00".to_owned();
+    assert!(summary.contains(&opened), "a year is not waited for: {summary:?}");
+    assert_eq!(summary.len(), 3, "and it opens once: {summary:?}");
+    assert_eq!(system.check().await.findings, Vec::<String>::new());
+}

@@ -4,9 +4,15 @@
 
 mod support;
 
-use storage::shard::ShardCount;
+use invoicer::Invoicer;
+use proto::v1;
+use proto::v1::admin_service_server::AdminService as _;
+use std::sync::Arc;
+use storage::log::Log as _;
+use storage::record::{Control, Record, decode};
+use storage::shard::{Offset, Shard, ShardCount};
 use storage::sim::World;
-use support::System;
+use support::{Halts, System, apply, call, options, parts};
 
 const CATALOG: &str = r"
 apiVersion: farthing/v1
@@ -70,4 +76,64 @@ async fn the_real_rater_agrees_with_the_bills() {
     let check = system.check().await;
     assert_eq!(check.findings, Vec::<String>::new());
     assert!(check.charges > 8 && check.records > 10, "{check:?}");
+}
+
+const CHANGED: &str = r"
+apiVersion: farthing/v1
+tenant: acme
+plans: [{id: plain, currency: EUR, every: month, prices: [{id: calls, meter: calls, per_unit: {each: 1}}]}]
+customers: [{id: c-3}]
+subscriptions:
+  - {id: s-2, customer: c-2, plan: table, from: 2026-01-01, until: 2026-03-01}
+  - {id: s-3, customer: c-3, plan: plain, from: 2026-01-01}
+";
+
+#[tokio::test]
+async fn what_a_damaged_record_said_is_restated_when_it_is_skipped() {
+    const CLOCK: &str = "2026-01-01T00:00:00Z";
+    let world = World::new(ShardCount::new(1).unwrap());
+    let invoicer = Invoicer::start(parts(&world, &Arc::new(Halts::default())), options(CLOCK)).await.unwrap();
+    apply(&invoicer, CATALOG).await.unwrap();
+    apply(&invoicer, CHANGED).await.unwrap();
+    invoicer.resign().await;
+    // The first catalog and c-2's first record: later versions of both follow, and more customers build on the catalog.
+    let entries = world.log.read(Shard(0), Offset(0), 1 << 20).await.unwrap();
+    let is_damaged = |record: &Control| match record {
+        Control::Catalog(record) => record.version == 1,
+        Control::Customer(record) => record.version == 1 && record.customer.as_str() == "c-2",
+        _ => false,
+    };
+    let offsets = entries.iter().filter(|entry| match decode(&entry.record).unwrap() {
+        Record::Control(control) => is_damaged(&control),
+        Record::Events(_) => false,
+    });
+    let offsets: Vec<Offset> = offsets.map(|entry| entry.offset).collect();
+    assert_eq!(offsets.len(), 2);
+    offsets.iter().for_each(|offset| world.log.damage(Shard(0), *offset));
+
+    let mut system = System::rated(world, CLOCK).await;
+    let services = system.invoicer.services().clone();
+    for offset in offsets {
+        let reason = "bit rot".to_owned();
+        services.skip(call("root", v1::SkipRequest { shard: 0, offset: offset.0, reason })).await.unwrap();
+    }
+    let shard =
+        async || services.status(call("root", v1::StatusRequest {})).await.unwrap().into_inner().shards.remove(0);
+    while shard().await.stored_next < shard().await.log_next {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(shard().await.halted, "");
+    system
+        .apply("apiVersion: farthing/v1\ntenant: acme\ncustomers: [{id: c-2, time_zone: Asia/Tokyo}]\n")
+        .await
+        .unwrap();
+    system.send("c-1", "2026-01-01T00:00:00Z", "150").await;
+    system.send("c-2", "2026-01-01T00:00:00Z", "7").await;
+    system.send("c-3", "2026-01-01T00:00:00Z", "9").await;
+    system.advance("2026-02-10T00:00:00Z").await.unwrap();
+    let summary = system.summary().await;
+    let has = |text: &str| summary.iter().any(|bill| bill.starts_with(text));
+    assert!(has("c-2/EUR/2026-02-01T00:00:00Z issued 7.00"), "{summary:?}");
+    assert!(has("c-3/EUR/2026-02-01T00:00:00Z issued 9.00"), "{summary:?}");
+    assert!(has("c-1/EUR/2026-01-31T23:00:00Z"), "{summary:?}");
 }

@@ -23,5 +23,5 @@ pub use document::{Status, csv, document};
 pub use line::{Bill, Kind, Line, TaxTotal};
 pub use prepare::prepare;
 pub use request::{Credit, CreditKind, Error, Party, Plans, Prepared, Request, Tax};
-pub use schedule::{Due, Part, last_end, parts, schedule};
+pub use schedule::{Due, Part, last_end, late_opening, parts, schedule};
 pub use settle::{Sum, Usage};

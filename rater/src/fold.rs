@@ -45,6 +45,7 @@ use crate::codec::Malformed;
 use crate::ids::{Day, Index, Key};
 use catalog::{Gate, Tenant};
 use customer::Customer;
+use declare::Told;
 use emit::Emit;
 use park::{Parked, Waiting};
 use pricing::time::Instant;
@@ -241,12 +242,18 @@ impl Fold {
         Ok(())
     }
 
-    /// Steps over the damaged record at `offset`, which must be [`Fold::next`]: a `Skip` record further on says so.
+    /// Steps over the damaged record at `offset`, which must be [`Fold::next`]: a `Skip` record further on says so, and what
+    /// was `restated` before it stands in its place.
     ///
     /// # Errors
     /// [`Halt::Offset`].
-    pub fn skip(&mut self, offset: Offset) -> Result<(), Halt> {
+    pub fn skip(&mut self, offset: Offset, restated: Vec<Control>) -> Result<(), Halt> {
         self.expect(offset)?;
+        self.emit.begin(offset);
+        if self.key.is_some() {
+            restated.into_iter().for_each(|record| self.restate(offset, record));
+        }
+        self.retry_some();
         self.record = 0;
         self.next = offset.next();
         Ok(())
@@ -273,8 +280,8 @@ impl Fold {
         }
         match control {
             Control::Open { shard, shards, key } => self.open(offset, shard, shards, &key)?,
-            Control::Catalog(record) => self.catalog(offset, record)?,
-            Control::Customer(record) => self.customer(offset, record)?,
+            Control::Catalog(record) => self.catalog(offset, record, Told::InTurn)?,
+            Control::Customer(record) => self.customer(offset, record, Told::InTurn)?,
             Control::Tick { time } => self.tick(time),
             Control::Waive { tenant, customer, from, until, .. } => {
                 self.waive(&tenant, customer.as_str(), from, until);
@@ -284,8 +291,8 @@ impl Fold {
                 return Err(Halt::Unreadable { offset, reason });
             }
             Control::Barrier { version } => self.barrier = self.barrier.max(version),
-            // Whoever came to the damaged record looked ahead for this one.
-            Control::Skip { .. } => {}
+            // Whoever came to the damaged record looked ahead for these.
+            Control::Skip { .. } | Control::Restate { .. } => {}
         }
         Ok(())
     }

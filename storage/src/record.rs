@@ -86,6 +86,14 @@ pub enum Control {
         /// The record version.
         version: u8,
     },
+    /// What stands in the place of the damaged record at `offset` of this shard: the `Catalog` and `Customer` records as they
+    /// are by now, all plan versions included. A `Skip` of the same offset follows.
+    Restate {
+        /// The damaged record.
+        offset: Offset,
+        /// Their versions may be later than the one that follows: those between are then known, too.
+        records: Vec<Control>,
+    },
     /// The damaged record at `offset` of this shard is stepped over.
     Skip {
         /// The damaged record.

@@ -64,12 +64,16 @@ impl Desk {
         terms.filter_map(|term| self.currency(&term.plan)).collect()
     }
 
-    /// Who numbers a customer's documents in a currency: the seller of a plan, else the customer's, else the only one.
-    pub(crate) fn seller(&self, customer: &Customer, currency: Currency) -> Option<SellerId> {
+    /// Who numbers the document that ends at a moment: the seller of the plan that was begun last before it, else the
+    /// customer's, else the only one. Subscriptions that share bills have one seller: `apply` sees to it.
+    pub(crate) fn seller(&self, customer: &Customer, currency: Currency, end: Instant) -> Option<SellerId> {
         let terms = customer.subscriptions.iter().flat_map(|subscription| &subscription.terms);
-        let mut plans = terms.filter_map(|term| self.plans.get(&term.plan)).filter(|plan| plan.currency == currency);
+        let plans = terms.filter_map(|term| Some((term.from, self.plans.get(&term.plan)?)));
+        let plans = plans.filter(|(_, plan)| plan.currency == currency && plan.seller.is_some());
+        // An opening bill ends where its only term begins.
+        let plan = plans.max_by_key(|(from, _)| (*from < end, *from <= end, *from));
         let only = || if self.sellers.len() == 1 { self.sellers.keys().next().cloned() } else { None };
-        plans.find_map(|plan| plan.seller.clone()).or_else(|| customer.party.seller.clone()).or_else(only)
+        plan.and_then(|(_, plan)| plan.seller.clone()).or_else(|| customer.party.seller.clone()).or_else(only)
     }
 
     /// The moment from which a late charge of a period can no longer come.

@@ -18,3 +18,8 @@ pub(super) fn final_moment(desk: &Desk, customer: &Customer, key: &Key, chain: &
     let end = chain.stored.late.values().map(|end| desk.settled_for_good(*end)).max()?;
     Some((end, end.plus(LAST_MANIFEST)))
 }
+
+/// The end of an opening bill that no other bill brings along; none where there is none.
+pub(super) fn opening(desk: &Desk, customer: &Customer, key: &Key, chain: &Chain) -> Option<Instant> {
+    bill::late_opening(&customer.subscriptions, &desk.plans, key.currency, &chain.stored.account).ok().flatten()
+}

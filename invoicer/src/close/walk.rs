@@ -231,6 +231,7 @@ fn due_ends(desk: &Desk, customer: &Customer, key: &Key, chain: &Chain, now: Ins
     });
     let mut ends: BTreeSet<Instant> =
         scheduled.into_iter().filter(|due| due.currency == key.currency).map(|due| due.end).collect();
+    ends.extend(late::opening(desk, customer, key, chain).filter(|end| *end <= until));
     ends.extend(chain.open.keys());
     if ends.is_empty() {
         let last = late::final_moment(desk, customer, key, chain);

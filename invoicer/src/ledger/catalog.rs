@@ -7,12 +7,13 @@ use pricing::bill::{Credit, Party, Tax};
 use pricing::catalog::settings::{Issue, Zero};
 use pricing::catalog::{Catalog, Change, Entity, Kind, entity};
 use pricing::id::{CustomerId, TenantId};
+use pricing::plan::PlanVersion;
 use pricing::time::Instant;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use storage::books::ListQuery;
 use storage::record::{CatalogRecord, Control, CustomerRecord};
-use storage::shard::ShardCount;
+use storage::shard::{Shard, ShardCount};
 
 /// A tenant's catalog as it was read, with the revisions it was read at.
 #[derive(Clone, Debug)]
@@ -85,6 +86,27 @@ impl Loaded {
         self.tenant.is_none()
     }
 
+    /// The tenant's records as a shard has them once everything published has reached it: the catalog with all plan versions,
+    /// then the customers.
+    pub fn records(&self, shard: Shard, shards: ShardCount, log_time: Instant) -> Vec<Control> {
+        let Some(tenant) = &self.tenant else { return Vec::new() };
+        let plans = self.catalog.plan_versions().cloned().collect();
+        let mut records = vec![Control::Catalog(catalog_record(&self.catalog, plans, tenant.value.catalog_version))];
+        for (id, stored) in &self.records {
+            let Ok(customer) = CustomerId::new(id) else { continue };
+            if shards.of(self.catalog.tenant(), id.as_bytes()) == shard {
+                records.push(Control::Customer(CustomerRecord {
+                    tenant: self.catalog.tenant().clone(),
+                    version: stored.value.version,
+                    subscriptions: self.catalog.timelines(&customer),
+                    at: log_time,
+                    customer,
+                }));
+            }
+        }
+        records
+    }
+
     /// Writes a change into a draft, and says which records must tell the log of it.
     ///
     /// # Errors
@@ -112,7 +134,7 @@ impl Loaded {
             let version = self.tenant.as_ref().map_or(0, |stored| stored.value.catalog_version) + 1;
             let revision = self.tenant.as_ref().map(|stored| stored.revision);
             draft.put(None, tenant.as_str(), revision, &Tenant { catalog_version: version })?;
-            let record = Control::Catalog(catalog_record(change, version));
+            let record = Control::Catalog(catalog_record(&change.catalog, change.new_plan_versions(), version));
             records.push(Announcement { shards: Target::All, record });
         }
         for customer in change.changed_customers() {
@@ -138,13 +160,13 @@ impl Loaded {
     }
 }
 
-fn catalog_record(change: &Change, version: u64) -> CatalogRecord {
-    let settings = change.catalog.settings();
+fn catalog_record(catalog: &Catalog, plans: Vec<PlanVersion>, version: u64) -> CatalogRecord {
+    let settings = catalog.settings();
     CatalogRecord {
-        tenant: change.catalog.tenant().clone(),
+        tenant: catalog.tenant().clone(),
         version,
-        meters: change.catalog.meters_in_force(),
-        plans: change.new_plan_versions(),
+        meters: catalog.meters_in_force(),
+        plans,
         past: settings.limits.past,
         future: settings.limits.future,
         grace: settings.billing.grace,

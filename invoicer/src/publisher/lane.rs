@@ -214,9 +214,9 @@ impl Queue {
     fn send(&mut self) -> Option<(Vec<Bytes>, u64)> {
         let tick = self.items.iter().position(|item| item.is_tick);
         self.sent = tick.map_or(self.items.len(), |tick| tick + 1).min(ITEMS_MAX);
-        let sent = self.items.iter().take(self.sent);
+        let mut sent = self.items.iter().take(self.sent);
         let records = sent.clone().flat_map(|item| item.records.iter().cloned()).collect();
-        sent.last().map(|last| (records, last.ticket))
+        sent.next_back().map(|last| (records, last.ticket))
     }
 
     /// They are durable.

@@ -2,9 +2,10 @@
 
 use super::access::{self, Key};
 use super::{Services, problem, words};
-use crate::ledger::{Draft, Filter, Tenant};
+use crate::ledger::{self, Draft, Filter, Tenant};
 use crate::publisher::{Announcement, Target};
 use pricing::id::TenantId;
+use pricing::time::Instant;
 use proto::code::Code;
 use proto::status::{self, Problem};
 use proto::v1;
@@ -15,6 +16,9 @@ use storage::record::Control;
 use storage::shard::{Offset, Shard};
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status, async_trait};
+
+/// Restated records of one log record.
+const RESTATED_MAX: usize = 100;
 
 #[async_trait]
 impl AdminService for Services {
@@ -89,11 +93,16 @@ impl AdminService for Services {
             )
             .into());
         }
-        let record = Control::Skip { offset: Offset(asked.offset), reason: asked.reason };
+        let offset = Offset(asked.offset);
         let mut turn = self.publisher.turn().await.map_err(|error| problem::publisher(&error))?;
         let draft = Draft::new(&caller.key, "skip", turn.log_time());
-        let announcement = Announcement { shards: Target::One(shard), record };
-        let receipt = turn.publish(draft, &[announcement]).await.map_err(|error| problem::publisher(&error))?;
+        let restated = self.restated(shard, turn.log_time()).await.map_err(|error| problem::ledger(&error))?;
+        let restated =
+            restated.chunks(RESTATED_MAX).map(|records| Control::Restate { offset, records: records.to_vec() });
+        let skip = Control::Skip { offset, reason: asked.reason };
+        let announcements = restated.chain([skip]).map(|record| Announcement { shards: Target::One(shard), record });
+        let announcements: Vec<Announcement> = announcements.collect();
+        let receipt = turn.publish(draft, &announcements).await.map_err(|error| problem::publisher(&error))?;
         drop(turn);
         receipt.durable().await.map_err(|error| problem::publisher(&error))?;
         Ok(Response::new(v1::SkipResponse {}))
@@ -129,6 +138,17 @@ impl Services {
         let message =
             format!("there is no tenant '{tenant}'{near}; `farthing apply` of a catalog file makes a new one");
         Err(Problem::not_found(Code::TenantUnknown, message))
+    }
+
+    /// All catalogs and the shard's customers as they are by now: the damaged record may have been any of them.
+    async fn restated(&self, shard: Shard, log_time: Instant) -> Result<Vec<Control>, ledger::Error> {
+        let mut records = Vec::new();
+        for tenant in self.ledger.all::<ledger::Tenant>(None, &Filter::default()).await? {
+            let Ok(tenant) = TenantId::new(&tenant.id) else { continue };
+            let loaded = self.ledger.catalog(&tenant).await?;
+            records.extend(loaded.records(shard, self.publisher.shards(), log_time));
+        }
+        Ok(records)
     }
 
     /// Only the installation's own key may touch what all tenants share.

@@ -4,7 +4,7 @@ use super::settle::Cycle;
 use super::{Account, Error, Plans};
 use crate::currency::Currency;
 use crate::id::SubscriptionId;
-use crate::period::Period;
+use crate::period::{Anchor, Every, Grid, Period};
 use crate::plan::{PlanVersion, When};
 use crate::subscription::{Subscription, Term};
 use crate::time::Instant;
@@ -58,6 +58,38 @@ pub fn schedule(
         }
     }
     Ok(dues.into_iter().collect())
+}
+
+/// The end of an opening bill for fees in advance of a running period that began when the last bill was made already: the
+/// subscription's record came after it. It ends with the first day after that bill, in the subscription's zone. None where
+/// nothing of the kind is open; another bill that comes before has the fees, too.
+///
+/// # Errors
+/// [`Error::UnknownPlan`], [`Error::Time`].
+pub fn late_opening(
+    subscriptions: &[Subscription],
+    plans: &Plans,
+    currency: Currency,
+    account: &Account,
+) -> Result<Option<Instant>, Error> {
+    let Some(end) = account.end else { return Ok(None) };
+    let mut first: Option<Instant> = None;
+    for subscription in subscriptions {
+        let Some((period, term, _)) = subscription.period_at(end) else { continue };
+        let plan = plan_of(subscription, term, plans)?;
+        let mut billed = account.advances.get(&subscription.id).into_iter().flatten();
+        if plan.currency != currency
+            || !subscription.is_billed(period.start)
+            || billed.any(|advance| advance.period.start == period.start)
+            || !opens(subscription, term, plan, period.start)?
+        {
+            continue;
+        }
+        let days = Grid { every: Every::Day, anchor: Anchor::Calendar, zone: term.grid.zone.clone() };
+        let day = days.containing(end)?.end;
+        first = Some(first.map_or(day, |first| first.min(day)));
+    }
+    Ok(first)
 }
 
 /// The periods that the bill of `due` settles, by subscription and start: all that end at or before it and that the

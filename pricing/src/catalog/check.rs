@@ -5,7 +5,7 @@ use super::entity::{Entry, Subscription};
 use super::error::near;
 use super::reader::Notes;
 use super::{Catalog, Entries};
-use crate::id::{MeterId, SubscriptionId};
+use crate::id::{MeterId, SellerId, SubscriptionId};
 use crate::meter::Meter;
 use crate::plan::PlanVersion;
 use crate::subscription::Term;
@@ -65,22 +65,55 @@ pub(super) fn overlaps<'a>(
     let entries: Vec<&Arc<Entry<Subscription>>> = catalog.subscriptions_of(customer).collect();
     for (at, one) in entries.iter().enumerate() {
         for other in entries.iter().skip(at + 1) {
-            let Some((term, meter)) = clash(catalog, one, other) else { continue };
             // The later one is to blame where both are in the file: it came to a place that was taken.
-            let (blamed, against) = match (blame(&one.id), blame(&other.id)) {
+            let blamed = || match (blame(&one.id), blame(&other.id)) {
                 (Some(first), Some(second)) if first.line() > second.line() => (first, other),
                 (_, Some(second)) => (second, one),
                 (Some(first), None) => (first, other),
                 (None, None) => (Blame::nothing(format!("subscriptions.{}", other.id)), one),
             };
-            let message = format!(
-                "prices meter '{meter}' from {} on, as subscription '{}' of the same customer does; end one of them, or \
-                 give both a `where` that names the same property with other values",
-                term, against.id
-            );
-            blamed.note(notes, "", message);
+            if let Some((from, meter)) = clash(catalog, one, other) {
+                let (blamed, against) = blamed();
+                let message = format!(
+                    "prices meter '{meter}' from {from} on, as subscription '{}' of the same customer does; end one of them, \
+                     or give both a `where` that names the same property with other values",
+                    against.id
+                );
+                blamed.note(notes, "", message);
+            }
+            if let Some((seller, other_seller)) = two_sellers(catalog, one, other) {
+                let (blamed, against) = blamed();
+                let message = format!(
+                    "shares its bills with subscription '{}' of the same customer, in the same currency and at the same \
+                     time, but one is sold by '{seller}', the other by '{other_seller}'; a bill has one seller: give both \
+                     plans the same, or end one before the other begins",
+                    against.id
+                );
+                blamed.note(notes, "", message);
+            }
         }
     }
+}
+
+/// The two sellers of subscriptions that share bills.
+fn two_sellers(catalog: &Catalog, one: &Subscription, other: &Subscription) -> Option<(SellerId, SellerId)> {
+    let customer = catalog.customers().get(&one.customer).and_then(|customer| customer.seller.clone());
+    let sold = |term: &Term| {
+        let plan = catalog.plan(&term.plan)?;
+        Some((plan.currency, plan.seller.clone().or_else(|| customer.clone())?))
+    };
+    for term in &one.timeline.terms {
+        for against in &other.timeline.terms {
+            let from = term.from.max(against.from);
+            let (Some((currency, seller)), Some((other_currency, other))) = (sold(term), sold(against)) else {
+                continue;
+            };
+            if goes_on(term, from) && goes_on(against, from) && currency == other_currency && seller != other {
+                return Some((seller, other));
+            }
+        }
+    }
+    None
 }
 
 /// The first moment at which both price one meter, and the meter. Nothing is priced before the first billed period.

@@ -291,7 +291,7 @@ impl Task {
 
     /// Waits for a person's word to step over a record; false when the driver stops before.
     async fn step_over(&mut self, fold: &mut Fold, offset: Offset, reason: &str) -> bool {
-        let mut is_told = false;
+        let (mut is_told, mut restated) = (false, Vec::new());
         let mut from = offset.next();
         let mut backoff = Backoff::new();
         loop {
@@ -306,10 +306,10 @@ impl Task {
                 read = log.read(self.shard, from, self.shared.options.read_bytes_max) => read,
             };
             match read {
-                Ok(entries) if entries.iter().any(|entry| is_skip(&entry.record, offset)) => {
+                Ok(entries) if entries.iter().any(|entry| is_skip(&entry.record, offset, &mut restated)) => {
                     tracing::warn!(shard = %self.shard, %offset, "a damaged record is stepped over");
                     self.shared.status.update(self.index, |status| status.halted = None);
-                    return fold.skip(offset).is_ok();
+                    return fold.skip(offset, restated).is_ok();
                 }
                 Ok(entries) => from = entries.last().map_or(from, |entry| entry.offset.next()),
                 Err(log::Error::Damaged { offset, .. }) if offset >= from => from = offset.next(),
@@ -323,7 +323,13 @@ impl Task {
     }
 }
 
-fn is_skip(record: &[u8], damaged: Offset) -> bool {
+/// True for the word to step over a record; gathers what was restated for it before.
+fn is_skip(record: &[u8], damaged: Offset, restated: &mut Vec<Control>) -> bool {
     let Ok(Record::Control(control)) = storage::record::decode(record) else { return false };
-    matches!(*control, Control::Skip { offset, .. } if offset == damaged)
+    match *control {
+        Control::Restate { offset, records } if offset == damaged => restated.extend(records),
+        Control::Skip { offset, .. } => return offset == damaged,
+        _ => {}
+    }
+    false
 }

@@ -145,7 +145,7 @@ impl Tenant {
 
     /// Puts a record in force.
     pub(super) fn apply(&mut self, record: CatalogRecord, hash: u64, plans: Vec<Plan>, log_time: Instant) {
-        self.versions.push(hash);
+        super::declare::know(&mut self.versions, record.version, hash);
         self.meters = record.meters;
         self.grace = record.grace;
         self.gate.set(record.past, record.future, log_time);

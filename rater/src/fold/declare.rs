@@ -9,8 +9,20 @@ use pricing::subscription::Subscription;
 use siphasher::sip::SipHasher24;
 use std::hash::Hasher;
 use std::sync::Arc;
-use storage::record::{CatalogRecord, CustomerRecord};
+use storage::record::{CatalogRecord, Control, CustomerRecord};
 use storage::shard::Offset;
+
+/// The hash of a version whose content was never seen, since a later one was restated in its place.
+const ANY: u64 = 0;
+
+/// How a record came.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Told {
+    /// By itself, one version after the other.
+    InTurn,
+    /// In the place of a damaged record: as of a later version.
+    Restated,
+}
 
 /// Whether a version is the next one.
 enum Version {
@@ -26,32 +38,58 @@ fn hash_of(record: &impl serde::Serialize) -> u64 {
     hasher.finish()
 }
 
-fn check_version(what: &str, known: &[u64], version: u64, hash: u64) -> Result<Version, String> {
+fn check_version(what: &str, known: &[u64], version: u64, hash: u64, told: Told) -> Result<Version, String> {
     let next = u64::try_from(known.len()).unwrap_or(u64::MAX).saturating_add(1);
+    if told == Told::Restated {
+        return Ok(if version < next { Version::Known } else { Version::Next });
+    }
     if version == next {
         return Ok(Version::Next);
     }
     let before = version.checked_sub(1).and_then(|at| usize::try_from(at).ok()).and_then(|at| known.get(at));
     match before {
-        Some(before) if *before == hash => Ok(Version::Known),
+        Some(before) if [hash, ANY].contains(before) => Ok(Version::Known),
         Some(_) => Err(format!("version {version} of {what} is known with other content")),
         None => Err(format!("version {version} of {what} comes where version {next} follows")),
+    }
+}
+
+/// Notes a version, and those before it that were never seen.
+pub(super) fn know(versions: &mut Vec<u64>, version: u64, hash: u64) {
+    versions.resize(usize::try_from(version.saturating_sub(1)).unwrap_or(versions.len()), ANY);
+    versions.push(hash);
+}
+
+impl Told {
+    /// A restated record says what later ones said, in words of its own.
+    fn hash_of(self, record: &impl serde::Serialize) -> u64 {
+        if self == Self::Restated { ANY } else { hash_of(record) }
     }
 }
 
 // === impl Fold ===
 
 impl Fold {
-    pub(super) fn catalog(&mut self, offset: Offset, record: CatalogRecord) -> Result<(), Halt> {
+    /// Folds what stands in the place of a damaged record. What does not fit is left out: the shard halts where it is missed.
+    pub(super) fn restate(&mut self, offset: Offset, record: Control) {
+        let _left_out = match record {
+            Control::Catalog(record) => self.catalog(offset, record, Told::Restated),
+            Control::Customer(record) => self.customer(offset, record, Told::Restated),
+            _ => Ok(()),
+        };
+    }
+
+    pub(super) fn catalog(&mut self, offset: Offset, record: CatalogRecord, told: Told) -> Result<(), Halt> {
         let contradiction = |reason| Halt::Contradiction { offset, reason };
-        let hash = hash_of(&record);
+        let hash = told.hash_of(&record);
         let what = format!("tenant {}'s catalog", record.tenant);
         let name = record.tenant.clone();
         let number = self.plans;
         let index = self.tenant_index(name.as_str());
         let fresh = Tenant::new(name.clone(), self.gate);
         let tenant = index.and_then(|at| self.tenants.get(at)).unwrap_or(&fresh);
-        if let Version::Known = check_version(&what, &tenant.versions, record.version, hash).map_err(contradiction)? {
+        let version = check_version(&what, &tenant.versions, record.version, hash, told).map_err(contradiction)?;
+        if let Version::Known = version {
             return Ok(());
         }
         let plans = tenant.compile(&record, number).map_err(contradiction)?;
@@ -65,14 +103,15 @@ impl Fold {
         Ok(())
     }
 
-    pub(super) fn customer(&mut self, offset: Offset, record: CustomerRecord) -> Result<(), Halt> {
+    pub(super) fn customer(&mut self, offset: Offset, record: CustomerRecord, told: Told) -> Result<(), Halt> {
         let contradiction = |reason| Halt::Contradiction { offset, reason };
-        let hash = hash_of(&record);
+        let hash = told.hash_of(&record);
         let what = format!("customer {}/{}", record.tenant, record.customer);
         let account = self.account(&record.tenant, record.customer.as_str());
         let known = account.customer.and_then(|at| self.customers.get(at));
         let versions = known.map_or(&[][..], |customer| &customer.versions);
-        if let Version::Known = check_version(&what, versions, record.version, hash).map_err(contradiction)? {
+        let version = check_version(&what, versions, record.version, hash, told).map_err(contradiction)?;
+        if let Version::Known = version {
             return Ok(());
         }
         let fresh = Tenant::new(record.tenant.clone(), self.gate);
@@ -94,7 +133,7 @@ impl Fold {
         let Self { tenants, customers, emit, .. } = self;
         let Some((tenant, state)) = tenants.get_mut(tenant).zip(customers.get_mut(customer)) else { return };
         let number = u32::try_from(customer).unwrap_or(u32::MAX);
-        state.versions.push(hash);
+        know(&mut state.versions, record.version, hash);
         for (declared, bounds) in record.subscriptions.into_iter().zip(bounds) {
             let known = state.subscriptions.iter().position(|sub| sub.declared.id == declared.id);
             let at = known.unwrap_or(state.subscriptions.len());

@@ -96,10 +96,10 @@ fn find(connection: &Connection, key: &DocumentKey) -> Result<Option<(u64, Optio
 
 fn list(connection: &Connection, query: &ListQuery) -> Result<Vec<Document>, rusqlite::Error> {
     let sql = match (query.tags.is_empty(), query.descending) {
-        (true, false) => include_str!("books/list.sql"),
-        (true, true) => include_str!("books/list_descending.sql"),
-        (false, false) => include_str!("books/list_tagged.sql"),
-        (false, true) => include_str!("books/list_tagged_descending.sql"),
+        (true, false) => concat!(include_str!("books/list.sql"), "ASC LIMIT :count_max"),
+        (true, true) => concat!(include_str!("books/list.sql"), "DESC LIMIT :count_max"),
+        (false, false) => concat!(include_str!("books/list_tagged.sql"), "ASC LIMIT :count_max"),
+        (false, true) => concat!(include_str!("books/list_tagged.sql"), "DESC LIMIT :count_max"),
     };
     let mut statement = connection.prepare_cached(sql)?;
     let (low, high) = range(query);

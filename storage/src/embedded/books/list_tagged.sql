@@ -7,4 +7,4 @@ WHERE t.tenant = :tenant AND t.collection = :collection AND t.name = :name AND t
     WHERE NOT EXISTS (
       SELECT 1 FROM tags o
       WHERE o.document = t.document AND o.name = other.value ->> 0 AND o.value = other.value ->> 1))
-ORDER BY t.id LIMIT :count_max
+ORDER BY t.id
