@@ -186,6 +186,11 @@ fn rater(some: &file::Rater, pod: Option<Pod>) -> Result<Rater> {
     set(&mut options.unsent_bytes_max, some.unsent_bytes_max);
     set(&mut options.insert_rows_max, some.insert_rows_max);
     set(&mut options.ids_bytes_max, some.ids_bytes_max);
+    // These decide what becomes of events: all raters of a log, and every replay, need the same.
+    set(&mut options.fold.parked_max, some.parked_max);
+    set(&mut options.fold.parked_bytes_max, some.parked_bytes_max);
+    set(&mut options.fold.waiting_max, some.waiting_max);
+    set(&mut options.fold.waiting_bytes_max, some.waiting_bytes_max);
     set(&mut options.snapshot_every, some.snapshot_every.map(duration));
     let written = some.pod.as_deref().map(str::parse).transpose();
     let written = written.map_err(|reason: String| Failure::refused(format_args!("[rater] pod: {reason}")))?;

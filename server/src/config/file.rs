@@ -156,6 +156,10 @@ pub(super) struct Rater {
     pub(super) unsent_bytes_max: Option<usize>,
     pub(super) insert_rows_max: Option<usize>,
     pub(super) ids_bytes_max: Option<usize>,
+    pub(super) parked_max: Option<u64>,
+    pub(super) parked_bytes_max: Option<u64>,
+    pub(super) waiting_max: Option<u64>,
+    pub(super) waiting_bytes_max: Option<u64>,
     pub(super) snapshot_every: Option<Span>,
 }
 

@@ -23,6 +23,7 @@ request_events_max = 10
 data = "/data/rater"
 pod = "1/3"
 unsent_bytes_max = 1_000
+waiting_bytes_max = 2_000
 snapshot_every = "30s"
 [telemetry]
 otlp = "http://127.0.0.1:4317"
@@ -45,6 +46,7 @@ fn one_file_serves_every_stage() {
         assert_eq!(config.port.connection_age, Some(std::time::Duration::from_mins(1)));
         assert_eq!(config.ingest.limits.request_events_max, 10);
         assert_eq!(config.rater.options.unsent_bytes_max, 1000);
+        assert_eq!(config.rater.options.fold.waiting_bytes_max, 2000);
         assert_eq!(telemetry.otlp.as_deref(), Some("http://127.0.0.1:4317"));
         let shards: Vec<u16> = config.rater.pod.shards(ShardCount::new(8).unwrap()).map(|shard| shard.0).collect();
         assert_eq!(shards, [1, 4, 7]);

@@ -229,7 +229,7 @@ impl Auditor {
         workload: &Workload,
         sent: &Sent,
     ) -> Result<History, Broken> {
-        fold::anew(world, books).await?;
+        fold::anew(world, books, workload).await?;
         let mut history = History::default();
         for shard in books.log.keys() {
             let unread = |what| broken(Invariant::Snk1, format!("shard {shard}: {what}"));
@@ -256,7 +256,7 @@ impl Auditor {
         }
         let checks = [
             self.glance(books, &mut Sightings::default()),
-            fold::anew(world, books).await,
+            fold::anew(world, books, workload).await,
             counted(books, &history),
             fates(books, &history),
             sent.check(books),
@@ -290,7 +290,8 @@ impl Auditor {
 fn counted(books: &Books, history: &History) -> Checked {
     for (shard, boundary) in &books.boundaries {
         let of = |fates: &[Fate]| history.count(*shard, fates);
-        let rejected = [Fate::Conflict, Fate::Unreadable, Fate::TooOld, Fate::NotBackfilled, Fate::Expired];
+        let rejected =
+            [Fate::Conflict, Fate::Unreadable, Fate::TooOld, Fate::NotBackfilled, Fate::Expired, Fate::OverQuota];
         let found = boundary.counters;
         let expected = storage::output::Counters {
             arrivals: of(&ALL),
@@ -310,7 +311,7 @@ fn counted(books: &Books, history: &History) -> Checked {
     Ok(())
 }
 
-const ALL: [Fate; 11] = [
+const ALL: [Fate; 12] = [
     Fate::Charged,
     Fate::Unpriced,
     Fate::Unmetered,
@@ -321,6 +322,7 @@ const ALL: [Fate; 11] = [
     Fate::NotBackfilled,
     Fate::Parked,
     Fate::Expired,
+    Fate::OverQuota,
     Fate::Waiting,
 ];
 
@@ -346,7 +348,7 @@ fn fates(books: &Books, history: &History) -> Checked {
             Fate::Waiting => found.is_none(),
             Fate::Unpriced => found == Some(&Kind::Unpriced),
             Fate::Conflict => found == Some(&Kind::Conflict),
-            Fate::Unreadable | Fate::TooOld | Fate::Expired => found == Some(&Kind::Rejected),
+            Fate::Unreadable | Fate::TooOld | Fate::Expired | Fate::OverQuota => found == Some(&Kind::Rejected),
             Fate::NotBackfilled => found == Some(&Kind::NotBackfilled),
             Fate::Parked => found == Some(&Kind::Parked),
         };

@@ -21,6 +21,8 @@ pub enum Fate {
     NotBackfilled,
     Parked,
     Expired,
+    /// It would wait or be parked, but too many do already.
+    OverQuota,
     Waiting,
 }
 
@@ -243,6 +245,16 @@ impl Reader<'_> {
             Some(payload) if *payload == arrival.payload => Fate::Duplicate,
             Some(_) => Fate::Conflict,
             None => self.classify(event),
+        };
+        let limits = self.workload.limits;
+        let is_full = |kept: usize, count_max: u64| u64::try_from(kept).is_ok_and(|kept| kept >= count_max);
+        let fate = match fate {
+            Fate::Waiting if is_full(self.waiting.len(), limits.waiting_max) => Fate::OverQuota,
+            // One that is parked already stays so.
+            Fate::Parked if !self.parked.contains(&place) && is_full(self.parked.len(), limits.parked_max) => {
+                Fate::OverQuota
+            }
+            fate => fate,
         };
         match fate {
             Fate::Charged | Fate::Unpriced | Fate::Unmetered => drop(self.ids.insert(id, arrival.payload)),

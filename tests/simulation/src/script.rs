@@ -55,11 +55,12 @@ impl Script {
         let shards = ShardCount::new(steps.random_range(1..4));
         let shards = shards.ok_or_else(|| broken(Invariant::Liv1, "there are no shards"))?;
         let storage = storage::sim::World::with_faults(shards, seed, Chances::default());
-        let world = World::new(storage, shards, random(seed, 2));
+        let workload = Workload::draw(&mut random(seed, 3));
+        let world = World::new(storage, shards, workload.limits, random(seed, 2));
         let clients = Clients::new(world.door());
         Ok(Self {
             random: steps,
-            workload: Workload::draw(&mut random(seed, 3)),
+            workload,
             world,
             clients,
             auditor: Auditor::default(),
@@ -302,6 +303,7 @@ impl Script {
         if !thoroughly && !self.random.random_ratio(1, 4) {
             return Ok(());
         }
+        self.bounded()?;
         self.world.storage.faults.heal();
         let books = Books::read(&self.world.storage).await?;
         self.auditor.glance(&books, &mut self.sightings)?;
@@ -314,12 +316,29 @@ impl Script {
                 if let Some(reason) = shard.halted {
                     return Err(broken(Invariant::Liv1, format!("shard {} halted: {reason}", shard.shard)));
                 }
-                if shard.unsent_bytes > 300 << 20 {
-                    return Err(broken(Invariant::Bnd1, format!("{} bytes are unsent", shard.unsent_bytes)));
-                }
             }
         }
         self.world.storage.faults.set(self.chances);
+        Ok(())
+    }
+
+    /// What is kept stays under its limits, up to what one read of the log makes of it.
+    fn bounded(&mut self) -> Result<(), Broken> {
+        const ONE_READ: u64 = 1 << 20;
+        let Some(status) = self.world.status() else { return Ok(()) };
+        let unsent_max = u64::try_from(self.world.unsent_bytes_max).unwrap_or(u64::MAX);
+        for shard in status.shards() {
+            if shard.unsent_bytes > unsent_max {
+                self.sightings.see(Sighting::Paused);
+            }
+            if shard.unsent_bytes > unsent_max + ONE_READ {
+                return Err(broken(Invariant::Bnd1, format!("{} bytes are unsent", shard.unsent_bytes)));
+            }
+            let (limits, counters) = (self.workload.limits, shard.counters);
+            if counters.parked > limits.parked_max || counters.waiting > limits.waiting_max {
+                return Err(broken(Invariant::Bnd1, format!("shard {}: {counters:?} of {limits:?}", shard.shard)));
+            }
+        }
         Ok(())
     }
 
@@ -452,6 +471,7 @@ impl Script {
             (Fate::Unpriced, Sighting::Unpriced),
             (Fate::Unmetered, Sighting::Unmetered),
             (Fate::Expired, Sighting::Expired),
+            (Fate::OverQuota, Sighting::OverQuota),
         ] {
             let count = self.shards.all().map(|shard| history.count(shard.0, &[fate])).sum();
             sightings.add(sighting, count);

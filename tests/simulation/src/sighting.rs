@@ -34,6 +34,8 @@ pub enum Sighting {
     Explained,
     Expired,
     Waited,
+    OverQuota,
+    Paused,
     LateCustomer,
     Migrated,
     Trial,
@@ -53,7 +55,7 @@ pub struct Sightings(pub BTreeMap<Sighting, u64>);
 
 impl Sighting {
     /// All of them.
-    pub const ALL: [Self; 38] = [
+    pub const ALL: [Self; 40] = [
         Self::Refused,
         Self::AnswerLost,
         Self::TornWrite,
@@ -81,6 +83,8 @@ impl Sighting {
         Self::Explained,
         Self::Expired,
         Self::Waited,
+        Self::OverQuota,
+        Self::Paused,
         Self::LateCustomer,
         Self::Migrated,
         Self::Trial,

@@ -123,6 +123,8 @@ pub struct Workload {
     pub advance: Option<String>,
     /// Who buys it.
     pub customers: Vec<Customer>,
+    /// How much a shard keeps of events that wait or that nothing explains; in half of the runs next to nothing.
+    pub limits: rater::fold::Options,
 }
 
 /// The regions that events come from.
@@ -137,7 +139,11 @@ impl Workload {
         let later_prices = prices.iter().map(|price| price.again(random)).collect();
         let fee = if random.random_ratio(1, 4) { "0.001".to_owned() } else { decimal(random, 3) };
         let advance = random.random_ratio(1, 3).then(|| decimal(random, 4));
-        Self { prices, later_prices, fee, advance, customers }
+        let mut limits = rater::fold::Options::default();
+        if random.random_ratio(1, 2) {
+            (limits.parked_max, limits.waiting_max) = (random.random_range(2..9), random.random_range(1..4));
+        }
+        Self { prices, later_prices, fee, advance, customers, limits }
     }
 
     /// The catalog file: with the late customers, or without.
@@ -202,7 +208,8 @@ impl Workload {
             8 => random.random_range(2 * DAY_SECONDS..4 * DAY_SECONDS),
             _ => random.random_range(0..1_800),
         };
-        let first = BEGIN_SECONDS - DAY_SECONDS / 4;
+        // What is very old may lie before anything that is sold.
+        let first = if ago < 2 * DAY_SECONDS { BEGIN_SECONDS - DAY_SECONDS / 4 } else { 0 };
         let time = (now - ago).max(first) * 1_000_000_000 + random.random_range(0..1_000_000_000);
         let customer = match self.customers.choose(random) {
             Some(customer) if !random.random_ratio(1, 40) => customer.id.clone(),

@@ -46,6 +46,10 @@ pub struct World {
     /// What ingest knows of the catalog, once it knows any.
     pub limits: BTreeMap<TenantId, catalogs::Tenant>,
     pub(crate) loads: Arc<Loads>,
+    /// How much of waiting and parked events a shard keeps.
+    fold: rater::fold::Options,
+    /// Beyond so many bytes of rows that are not stored a shard is not read.
+    pub(crate) unsent_bytes_max: usize,
     shards: ShardCount,
     random: StdRng,
     begun: tokio::time::Instant,
@@ -82,11 +86,22 @@ fn caller() -> Caller {
 
 // === impl World ===
 
+/// What a rater reads at once, so that it stops soon when rows are not stored.
+const READ_BYTES_MAX: usize = 4_000;
+
 impl World {
     /// Nothing runs yet.
-    pub fn new(storage: storage::sim::World, shards: ShardCount, random: StdRng) -> Self {
+    pub fn new(
+        storage: storage::sim::World,
+        shards: ShardCount,
+        fold: rater::fold::Options,
+        mut random: StdRng,
+    ) -> Self {
         Self {
             storage,
+            fold,
+            // Often so few that one refused insert stops the shard.
+            unsent_bytes_max: random.random_range(1..20_000),
             limits: BTreeMap::new(),
             loads: Arc::default(),
             shards,
@@ -211,6 +226,9 @@ impl World {
         let options = Options {
             snapshot_records: self.random.random_range(2..40),
             insert_rows_max: self.random.random_range(1..400),
+            read_bytes_max: READ_BYTES_MAX,
+            unsent_bytes_max: self.unsent_bytes_max,
+            fold: self.fold,
             ..Options::default()
         };
         let driver = Driver::start(at.clone(), at.clone(), at, self.shards.all(), options);

@@ -1,18 +1,19 @@
 //! The fold, done anew over the same records, puts out what the store reads back, and its state is what snapshots hold.
 
 use super::{Books, Broken, Checked, Invariant, broken, row, unreadable};
+use crate::workload::Workload;
 use rater::fold::{Fold, Options};
 use std::collections::BTreeMap;
 use storage::charges::{Charge, PeriodKey};
 use storage::output::{Manifest, Outcome, Output};
-use storage::shard::{Offset, Position, Shard, ShardCount};
+use storage::shard::{Position, Shard, ShardCount};
 use storage::snapshots::Snapshots as _;
 
 /// A charge and the period that it stands in.
 type Row = (PeriodKey, Charge);
 
 /// Folds what the store has confirmed, and compares.
-pub(super) async fn anew(world: &storage::sim::World, books: &Books) -> Checked {
+pub(super) async fn anew(world: &storage::sim::World, books: &Books, workload: &Workload) -> Checked {
     let shards = u16::try_from(books.log.len()).ok().and_then(ShardCount::new);
     let shards = shards.ok_or_else(|| broken(Invariant::Snk1, "there are no shards"))?;
     let mut charges: BTreeMap<Position, Row> = BTreeMap::new();
@@ -20,13 +21,13 @@ pub(super) async fn anew(world: &storage::sim::World, books: &Books) -> Checked 
     let mut outcomes: BTreeMap<Position, Outcome> = BTreeMap::new();
     for (shard, boundary) in &books.boundaries {
         let shard = Shard(*shard);
-        let mut fold = Fold::new(shard, shards, Options::default());
+        let mut fold = Fold::new(shard, shards, workload.limits);
         let snapshots = world.snapshots.good(shard).await.map_err(|error| unreadable(&error))?;
         for record in books.stored(shard.0) {
             let halted = |halt| broken(Invariant::Det1, format!("the fold halts on what it folded before: {halt}"));
             fold.fold(fold.next(), record).map_err(halted)?;
             if snapshots.contains(&fold.next()) {
-                same_state(world, &fold, fold.next()).await?;
+                same_state(world, &fold, workload.limits).await?;
             }
         }
         if fold.counters() != boundary.counters || fold.log_time() != boundary.log_time {
@@ -47,9 +48,10 @@ pub(super) async fn anew(world: &storage::sim::World, books: &Books) -> Checked 
 }
 
 /// A snapshot of this place holds this state, unless it is damaged and says so.
-async fn same_state(world: &storage::sim::World, fold: &Fold, next: Offset) -> Checked {
+async fn same_state(world: &storage::sim::World, fold: &Fold, limits: Options) -> Checked {
+    let next = fold.next();
     let chunks = world.snapshots.read(fold.shard(), next).await.map_err(|error| unreadable(&error))?;
-    match Fold::restore(chunks, Options::default()) {
+    match Fold::restore(chunks, limits) {
         Ok(restored) if restored.state_hash() != fold.state_hash() => {
             let what = format!("shard {}: the snapshot at {next} is of another state", fold.shard());
             Err(broken(Invariant::Det1, what))
