@@ -223,7 +223,7 @@ impl Customer {
         for price in 0..bound.plan.prices.len() {
             for series in levels.iter().filter(|series| is_read_by(&bound, price, &series.meter, &series.filter)) {
                 let weighed = series.levels.weighted(period.start, period.end, unit(&series.meter, share));
-                if weighed.as_ref().is_ok_and(|quantity| quantity.is_zero()) {
+                if weighed.as_ref().is_ok_and(Quantity::is_zero) {
                     continue;
                 }
                 let Ok(at) = sub.begin(period, share) else { continue };

@@ -63,7 +63,7 @@ fn a_level_that_another_price_charges_is_kept_for_the_plan_to_come() {
     let often = json!({"id": "often", "event": "seats", "aggregate": "count"});
     let price = json!({"id": "p-often", "meter": "often", "curve": {"per_unit": {"each": "1", "per": "1"}}});
     for is_eu in [false, true] {
-        let mut run = run(&catalog("bare", &[price.clone()], &[often.clone()]), is_eu);
+        let mut run = run(&catalog("bare", std::slice::from_ref(&price), std::slice::from_ref(&often)), is_eu);
         let mut set = seats("1", "2026-01-11T00:00:00Z", "2");
         set.properties.insert(0, ("region".to_owned(), "eu".to_owned()));
         assert_eq!(run.events(&[set]).charges.rows.len(), 1, "what counts it");
