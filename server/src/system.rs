@@ -53,6 +53,9 @@ pub(crate) struct System {
 /// How long connections may take to end by themselves at a stop.
 const GRACE: Duration = Duration::from_secs(10);
 
+/// How long giving up the lease may take.
+const RESIGN: Duration = Duration::from_secs(2);
+
 /// How often it is looked whether a start is complete.
 const START_LOOK: Duration = Duration::from_millis(5);
 
@@ -164,6 +167,11 @@ impl System {
         self.working.abort();
         if !self.working.is_finished() {
             let _ = (&mut self.working).await;
+        }
+        if let Some(invoicer) = self.state.invoicer.get()
+            && tokio::time::timeout(RESIGN, invoicer.resign()).await.is_err()
+        {
+            tracing::warn!("the lease was not given up in time; it ends by itself");
         }
         if let Some(rater) = self.rater {
             rater.stop().await;

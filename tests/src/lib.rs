@@ -1,5 +1,9 @@
 //! Runs the real `farthing` program for end-to-end tests: starts it, kills it, speaks to it as a user would.
 
+mod stage;
+
+pub use stage::{Stage, curl};
+
 use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -226,7 +230,7 @@ fn spawn(data: &Path, port: u16, arguments: &[String]) -> Child {
         .unwrap_or_else(|error| panic!("farthing serve: {error}"))
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap_or_else(|error| panic!("bind: {error}"));
     listener.local_addr().map_or(0, |address| address.port())
 }

@@ -42,6 +42,8 @@ pub(super) fn page(state: &State, connections: usize) -> String {
         let help = "Wall clock minus log time, as the ticker knows it.";
         let skew = seconds(wall(), invoicer.publisher().log_time());
         page.one("farthing_invoicer_log_time_skew_seconds", Kind::Gauge, help, skew);
+        let help = "Bills that are held: somebody has to look at them.";
+        page.one("farthing_bills_held", Kind::Gauge, help, invoicer.closer().held());
     }
     page.0
 }

@@ -1,0 +1,133 @@
+//! The cluster: one process per stage on a real Kafka, ClickHouse and PostgreSQL.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use servers::{ClickHouse, Kafka, Postgres};
+use std::path::Path;
+use tests::{Server, Stage, offline};
+
+const START: &str = "2026-01-10T00:00:00Z";
+const LATER: &str = "2026-03-05T00:00:00Z";
+
+const CATALOG: &str = "
+apiVersion: farthing/v1
+tenant: acme
+meters:
+  - {id: tokens, event: call, aggregate: sum, value: tokens, group_by: [region]}
+  - {id: seats, event: seats, aggregate: time_weighted, value: seats, per: day}
+plans:
+  - id: payg
+    currency: EUR
+    every: month
+    fees: [{id: base, amount: 9.99, when: advance}]
+    prices:
+      - {id: out, meter: tokens, included: 1000, graduated: [{up_to: 10_000, each: 0.0013}, {each: 0.00071}]}
+      - {id: seat, meter: seats, per_unit: {each: 0.37}}
+customers: [{id: c-1, time_zone: Europe/Berlin}, {id: c-2}, {id: c-3, time_zone: Asia/Tokyo}, {id: c-4}]
+subscriptions:
+  - {id: s-1, customer: c-1, plan: payg, from: 2026-01-10}
+  - {id: s-2, customer: c-2, plan: payg, from: 2026-01-10}
+  - {id: s-3, customer: c-3, plan: payg, from: 2026-01-10}
+  - {id: s-4, customer: c-4, plan: payg, from: 2026-01-10}
+";
+
+fn events() -> String {
+    let mut lines = String::new();
+    for number in 0..400 {
+        let (customer, day, hour) = (number % 4 + 1, number / 24 % 17 + 10, number % 24);
+        let (kind, name) = if number % 40 < 4 { ("seats", "seats") } else { ("call", "tokens") };
+        let value = number * 37 % 1000 + 1;
+        lines += &format!(
+            "{{\"specversion\":\"1.0\",\"id\":\"e-{number}\",\"source\":\"t\",\"type\":\"{kind}\",\"subject\":\"c-{customer}\",\
+             \"time\":\"2026-01-{day:02}T{hour:02}:00:00Z\",\"data\":{{\"{name}\":\"{value}.25\",\"region\":\"eu\"}}}}\n"
+        );
+    }
+    lines
+}
+
+/// What every process of the cluster is told.
+fn config(folder: &Path, kafka: &Kafka, clickhouse: &ClickHouse, postgres: &Postgres) -> String {
+    let (dir, ca) = (folder.display(), postgres.ca_file());
+    std::fs::write(folder.join("password"), Postgres::PASSWORD).unwrap();
+    format!(
+        "listen = \"127.0.0.1:{{port}}\"\ntest_clock = \"{START}\"\n\
+         [log]\nkafka = {{brokers = \"{}\", topic = \"farthing\", shards = 4, replication = 1}}\n\
+         [charges]\nclickhouse = {{url = \"{}\", database = \"farthing\", user = \"default\"}}\n\
+         [books]\npostgres = {{url = \"{}\", password_file = \"{dir}/password\", ca_file = \"{}\"}}\n\
+         [rater]\ndata = \"{dir}/rater\"\nsnapshots = \"{dir}/copies\"\n",
+        kafka.bootstrap(),
+        clickhouse.url(),
+        postgres.url(),
+        ca.display()
+    )
+}
+
+/// The same on one machine.
+fn expected(folder: &Path) -> Vec<serde_json::Value> {
+    std::fs::create_dir(folder.join("one")).unwrap();
+    let server = Server::start(&folder.join("one"), &["--test-clock", START]);
+    server.apply(CATALOG);
+    server.farthing(&["clock", "advance", "--to", "2026-01-28T00:00:00Z"]).ok();
+    server.farthing(&["send", &folder.join("events.ndjson").to_string_lossy()]).ok();
+    server.advance(LATER);
+    server.invoices()
+}
+
+#[test]
+fn three_stages_bill_as_one_process_does_and_a_standby_takes_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let (kafka, clickhouse, postgres) = (Kafka::start(1), ClickHouse::start(), Postgres::start());
+    std::fs::write(folder.join("events.ndjson"), events()).unwrap();
+    std::fs::write(folder.join("catalog.yaml"), CATALOG).unwrap();
+    let config = config(folder, &kafka, &clickhouse, &postgres);
+    let file = |name: &str| folder.join(name).to_string_lossy().into_owned();
+    std::fs::write(folder.join("migrate.toml"), config.replace("{port}", "0")).unwrap();
+
+    // Nothing starts on what is not there, and says what to do.
+    let early = offline(&["serve", "ingest", "--config", &file("migrate.toml")]).refused();
+    assert!(early.contains("farthing migrate"), "{early}");
+    let migrate = ["migrate", "--config", &file("migrate.toml"), "--admin-key", &file("admin.key")];
+    offline(&migrate).ok();
+    offline(&migrate).ok();
+    let key = std::fs::read_to_string(folder.join("admin.key")).unwrap().trim().to_owned();
+
+    let mut leader = Stage::start(folder, "invoicer-0", &config, &["invoicer"]);
+    leader.wait_ready();
+    let mut standby = Stage::start(folder, "invoicer-1", &config, &["invoicer"]);
+    let mut ingest = Stage::start(folder, "ingest", &config, &["ingest"]);
+    let raters = config.replace("/rater\"", "/rater-{port}\"");
+    let mut first = Stage::start(folder, "rater-0", &raters, &["rater", "--pod", "rater-0/2"]);
+    let mut second = Stage::start(folder, "rater-1", &raters, &["rater", "--pod", "rater-1/2"]);
+    ingest.wait_ready();
+    first.wait_ready();
+    second.wait_ready();
+    tests::wait_until("the standby to stand by", || standby.get("/readyz").0 == 503);
+    assert_eq!(standby.get("/healthz").0, 200);
+    let refused = standby.farthing(&key, &["status"]).refused();
+    assert!(refused.contains("standing by"), "{refused}");
+
+    leader.farthing(&key, &["apply", "-f", &file("catalog.yaml")]).ok();
+    leader.farthing(&key, &["clock", "advance", "--to", "2026-01-28T00:00:00Z"]).ok();
+    ingest.farthing(&key, &["send", &file("events.ndjson")]).ok();
+
+    // The leader goes without a word; the standby leads once the lease is over, and finishes the work.
+    leader.kill();
+    standby.wait_ready();
+    standby.farthing(&key, &["clock", "advance", "--to", LATER]).ok();
+    let list = standby.farthing(&key, &["invoices", "list", "--json"]).json();
+    let ids: Vec<&str> = list["invoices"].as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap()).collect();
+    let billed: Vec<serde_json::Value> = ids
+        .iter()
+        .flat_map(|id| {
+            let shown = standby.farthing(&key, &["invoices", "show", id, "--json"]).json();
+            shown["invoices"].as_array().cloned().unwrap()
+        })
+        .collect();
+    assert!(billed.len() >= 8, "{} bills", billed.len());
+    assert_eq!(billed, expected(folder));
+    standby.farthing(&key, &["check"]).ok();
+    for stage in [ingest, first, second, standby] {
+        assert_eq!(stage.stop(), 0);
+    }
+}

@@ -1,0 +1,96 @@
+//! One process of a cluster, started by a configuration file.
+
+use super::{Said, farthing, free_port, run, wait_until};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+/// A running `farthing serve STAGE --config`. Dropping it kills the process.
+pub struct Stage {
+    child: Child,
+    log: PathBuf,
+    scheme: &'static str,
+    port: u16,
+}
+
+/// What curl says: the body, then the HTTP status on a line of its own.
+pub fn curl(arguments: &[&str]) -> (u16, String) {
+    let said = run(Command::new("curl").args(["-s", "-w", "\n%{http_code}"]).args(arguments));
+    let (body, status) = said.out.rsplit_once('\n').unwrap_or(("", "0"));
+    (status.parse().unwrap_or(0), body.to_owned())
+}
+
+// === impl Stage ===
+
+impl Stage {
+    /// Starts one with a configuration that `{port}` stands in for its port in; further arguments follow. Does not wait.
+    pub fn start(folder: &Path, name: &str, config: &str, arguments: &[&str]) -> Self {
+        let port = free_port();
+        let file = folder.join(format!("{name}.toml"));
+        std::fs::write(&file, config.replace("{port}", &port.to_string())).unwrap_or_else(|error| panic!("{error}"));
+        let log = folder.join(format!("{name}.log"));
+        let output = File::create(&log).unwrap_or_else(|error| panic!("{}: {error}", log.display()));
+        let child = Command::new(farthing())
+            .arg("serve")
+            .args(arguments)
+            .args(["--config", &file.to_string_lossy()])
+            .stdout(Stdio::null())
+            .stderr(output)
+            .spawn()
+            .unwrap_or_else(|error| panic!("farthing serve: {error}"));
+        let scheme = if config.contains("[tls]") { "https" } else { "http" };
+        Self { child, log, scheme, port }
+    }
+
+    /// Its address as a client takes it.
+    pub fn url(&self) -> String {
+        format!("{}://localhost:{}", self.scheme, self.port)
+    }
+
+    /// The answer to a GET, and its status.
+    pub fn get(&self, path: &str) -> (u16, String) {
+        curl(&[&format!("{}{path}", self.url())])
+    }
+
+    /// Waits until `/readyz` says so.
+    #[track_caller]
+    pub fn wait_ready(&mut self) {
+        wait_until(&format!("{} to be ready", self.log.display()), || {
+            assert!(self.is_running(), "it stopped:\n{}", self.said());
+            self.get("/readyz").0 == 200
+        });
+    }
+
+    /// A `farthing` command against this process.
+    pub fn farthing(&self, key: &str, arguments: &[&str]) -> Said {
+        run(Command::new(farthing()).args(arguments).env("FARTHING_SERVER", self.url()).env("FARTHING_KEY", key))
+    }
+
+    /// What it wrote on standard error.
+    pub fn said(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Whether it still runs.
+    pub fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// `kill -9`.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// SIGTERM, and its exit status.
+    pub fn stop(mut self) -> i32 {
+        let _ = Command::new("kill").args(["-s", "TERM", &self.child.id().to_string()]).status();
+        self.child.wait().ok().and_then(|status| status.code()).unwrap_or(-1)
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
