@@ -96,7 +96,7 @@ pub(crate) enum Log {
     /// In a Kafka topic.
     Kafka {
         /// Which, and how it is reached.
-        options: storage::kafka::Options,
+        options: Box<storage::kafka::Options>,
         /// How long a topic that `migrate` makes keeps records.
         retention: Option<Duration>,
     },

@@ -97,7 +97,7 @@ fn log(log: &file::Log) -> Result<Log> {
             Ok(Log::Embedded { dir: dir.clone(), shards: self::shards(*shards)? })
         }
         file::Log::Kafka(kafka) => {
-            Ok(Log::Kafka { options: self::kafka(kafka)?, retention: kafka.retention.map(duration) })
+            Ok(Log::Kafka { options: Box::new(self::kafka(kafka)?), retention: kafka.retention.map(duration) })
         }
     }
 }
@@ -177,6 +177,7 @@ fn ingest(some: &file::Ingest) -> ingest::Options {
     set(&mut options.limits.request_bytes_max, some.request_bytes_max);
     set(&mut options.limits.properties_max, some.properties_max);
     set(&mut options.queued_bytes_max, some.queued_bytes_max);
+    set(&mut options.calls_max, some.calls_max);
     set(&mut options.stream_requests_max, some.stream_requests_max);
     options
 }

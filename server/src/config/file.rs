@@ -41,7 +41,7 @@ pub(super) struct Tls {
 #[serde(rename_all = "lowercase")]
 pub(super) enum Log {
     Embedded(Segments),
-    Kafka(Kafka),
+    Kafka(Box<Kafka>),
 }
 
 #[derive(Debug, Deserialize)]
@@ -142,6 +142,7 @@ pub(super) struct Ingest {
     pub(super) request_events_max: Option<usize>,
     pub(super) request_bytes_max: Option<usize>,
     pub(super) properties_max: Option<usize>,
+    pub(super) calls_max: Option<usize>,
     pub(super) queued_bytes_max: Option<usize>,
     pub(super) stream_requests_max: Option<usize>,
 }

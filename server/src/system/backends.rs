@@ -12,6 +12,7 @@
 use crate::config::{self, Config};
 use crate::failure::{Context, Failure, Result};
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -50,7 +51,7 @@ impl Backends {
                 Ok(Arc::new(log))
             }
             config::Log::Kafka { options, .. } => {
-                let log = storage::kafka::Log::open(options.clone()).await;
+                let log = storage::kafka::Log::open(options.as_ref().clone()).await;
                 Ok(Arc::new(log.map_err(Failure::refused)?))
             }
         }
@@ -141,9 +142,9 @@ impl Backends {
         let name = dir.display();
         std::fs::create_dir_all(dir).context(format_args!("cannot make the data folder {name}"))?;
         let dir = dir.canonicalize().context(format_args!("cannot open the data folder {name}"))?;
-        if !self.locks.contains_key(&dir) {
-            let lock = lock(&dir)?;
-            self.locks.insert(dir, lock);
+        if let Entry::Vacant(free) = self.locks.entry(dir) {
+            let lock = lock(free.key())?;
+            free.insert(lock);
         }
         Ok(())
     }
