@@ -72,7 +72,7 @@ fn what_cannot_be_is_refused_with_its_place() {
         ("pod = \"1/3\"", "pod = \"3/3\"", &["[rater] pod", "'3/3'", "0/3"]),
         ("pod = \"1/3\"", "pod = \"1\"", &["[rater] pod", "'1'"]),
         ("pod = \"1/3\"", "pod = \"1/0\"", &["[rater] pod", "'1/0'"]),
-        ("\"30s\"", "\"soon\"", &["line 18", "soon"]),
+        ("\"30s\"", "\"soon\"", &["line 19", "soon"]),
         ("\"2026-01-01T00:00:00Z\"", "\"yesterday\"", &["line 5", "yesterday"]),
         ("127.0.0.1:9700", "0.0.0.0:9700", &["can be reached from other machines", "allow_plaintext = true"]),
         ("127.0.0.1:9700", "nowhere", &["line 2", "invalid socket address"]),
@@ -115,7 +115,7 @@ fn a_stage_needs_what_it_works_with() {
 fn a_section_has_one_backend() {
     let both = "[books]\npostgres = {url = \"postgres://farthing@db/farthing\"}";
     let message = refusal(&GOOD.replace("[books]", both), Stage::Rater);
-    assert!(message.contains("line 12") && message.contains("exactly 1"), "{message}");
+    assert!(message.contains("line 10") && message.contains("exactly 1"), "{message}");
 }
 
 #[test]
