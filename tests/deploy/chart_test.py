@@ -1,0 +1,193 @@
+"""The chart: it lints, refuses wrong values, renders what a real API server takes, and keeps its promises.
+
+Run by tests/run; needs helm-python-sdk, kubernetes-validate, PyYAML.
+"""
+import copy
+import json
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+import tomllib
+import unittest
+
+import helm_python as helm
+import yaml
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+CHART = ROOT / "deploy/helm/farthing"
+KUBERNETES = "1.33.0"
+CUSTOM = {"ServiceMonitor", "PrometheusRule"}
+
+
+def values(name):
+    return yaml.safe_load((CHART / "ci" / f"{name}-values.yaml").read_text())
+
+
+def render(given, name="demo"):
+    with helm.Chart.load(str(CHART)) as chart:
+        chart.validate_schema(given)
+        files = chart.render(given, name=name, namespace="billing")
+    documents = []
+    for path, text in sorted(files.items()):
+        if not path.endswith(".txt"):
+            documents += [document for document in yaml.safe_load_all(text) if document]
+    return documents
+
+
+def pod_specs(documents):
+    for document in documents:
+        template = document.get("spec", {}).get("template")
+        if template:
+            yield document["metadata"]["name"], template["spec"]
+
+
+def containers(documents):
+    for name, spec in pod_specs(documents):
+        for container in spec.get("initContainers", []) + spec["containers"]:
+            yield f"{name}/{container['name']}", container
+
+
+class Chart(unittest.TestCase):
+    def setUp(self):
+        self.minimal = render(values("minimal"))
+        self.full = render(values("full"))
+
+    def named(self, documents, kind, name):
+        found = [d for d in documents if d["kind"] == kind and d["metadata"]["name"] == name]
+        self.assertEqual(len(found), 1, f"{kind} {name}")
+        return found[0]
+
+    def test_lint_finds_nothing(self):
+        for case in ("minimal", "full"):
+            found = helm.lint(str(CHART), values=values(case), strict=True)
+            worse_than_info = [m for m in found["messages"] if m["severity"] > 1]
+            self.assertEqual(worse_than_info, [], case)
+
+    def test_manifests_are_valid_for_kubernetes(self):
+        for case in (self.minimal, self.full):
+            known = [d for d in case if d["kind"] not in CUSTOM]
+            self.assertGreater(len(known), 10)
+            with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+                yaml.safe_dump_all(known, file)
+                file.flush()
+                judge = [sys.executable, "-m", "kubernetes_validate", "--strict", "-k", KUBERNETES, file.name]
+                result = subprocess.run(judge, capture_output=True, text=True)
+                self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+
+    def test_the_judge_of_manifests_refuses_a_broken_one(self):
+        broken = copy.deepcopy(self.named(self.minimal, "Deployment", "demo-ingest"))
+        broken["spec"]["template"]["spec"]["containers"][0]["port"] = 9600
+        with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+            yaml.safe_dump(broken, file)
+            file.flush()
+            judge = [sys.executable, "-m", "kubernetes_validate", "--strict", "-k", KUBERNETES, file.name]
+            self.assertNotEqual(subprocess.run(judge, capture_output=True).returncode, 0)
+
+    def test_wrong_values_are_refused(self):
+        cases = {
+            "no brokers": ("log", {"kafka": {"brokers": ""}}),
+            "unknown key": ("ingest", {"replica": 3}),
+            "no shard": ("shards", 0),
+            "a database that is none": ("books", {"postgres": {"url": "mysql://x", "existingSecret": "s"}}),
+            "no password": ("charges", {"clickhouse": {"url": "http://c:8123", "existingSecret": ""}}),
+            "SASL without a user": ("log", {"kafka": {"brokers": "k:9092", "security": "sasl_ssl"}}),
+            "client certificates without TLS": ("tls", {"clientCa": True}),
+        }
+        for case, (key, value) in cases.items():
+            given = {**values("minimal"), key: value}
+            with self.subTest(case), self.assertRaises(helm.HelmError):
+                render(given)
+
+    def test_nothing_runs_as_root_or_writes_its_image(self):
+        for documents in (self.minimal, self.full):
+            for name, spec in pod_specs(documents):
+                self.assertTrue(spec["securityContext"]["runAsNonRoot"], name)
+                self.assertEqual(spec["securityContext"]["seccompProfile"]["type"], "RuntimeDefault", name)
+                self.assertFalse(spec["automountServiceAccountToken"], name)
+            for name, container in containers(documents):
+                security = container["securityContext"]
+                self.assertTrue(security["readOnlyRootFilesystem"], name)
+                self.assertFalse(security["allowPrivilegeEscalation"], name)
+                self.assertEqual(security["capabilities"], {"drop": ["ALL"]}, name)
+                self.assertIn("memory", container["resources"]["limits"], name)
+
+    def test_liveness_asks_no_dependency(self):
+        for name, container in containers(self.minimal):
+            if name.endswith("/farthing"):
+                self.assertEqual(container["livenessProbe"]["httpGet"]["path"], "/healthz", name)
+                self.assertEqual(container["readinessProbe"]["httpGet"]["path"], "/readyz", name)
+
+    def test_pods_wait_for_the_schema_and_the_job_is_new_with_each_release(self):
+        for stage, kind in (("ingest", "Deployment"), ("rater", "StatefulSet"), ("invoicer", "Deployment")):
+            spec = self.named(self.minimal, kind, f"demo-{stage}")["spec"]["template"]["spec"]
+            self.assertEqual(spec["initContainers"][0]["args"], ["migrate", "--config", f"/etc/farthing/{stage}.toml", "--wait"])
+        self.named(self.minimal, "Job", "demo-migrate-1")
+
+    def test_each_stage_gets_only_the_secrets_it_needs(self):
+        needs = {"ingest": {"farthing-postgres"}, "rater": {"farthing-clickhouse"},
+                 "invoicer": {"farthing-postgres", "farthing-clickhouse"}, "migrate-1": {"farthing-postgres", "farthing-clickhouse"}}
+        seen = {}
+        for name, spec in pod_specs(self.minimal):
+            secrets = {volume["secret"]["secretName"] for volume in spec["volumes"] if "secret" in volume}
+            seen[name.removeprefix("demo-")] = secrets
+        self.assertEqual(seen, needs)
+
+    def test_configuration_is_toml_and_names_files_that_are_mounted(self):
+        for documents in (self.minimal, self.full):
+            config = self.named(documents, "ConfigMap", "demo-config")["data"]
+            for name, spec in pod_specs(documents):
+                stage = name.removeprefix("demo-").removesuffix("-1")
+                text = config[f"{stage}.toml"]
+                tomllib.loads(text)
+                self.assertNotRegex(text, r'password\s*=', stage)
+                mounts = [mount["mountPath"] for mount in spec["containers"][0]["volumeMounts"]]
+                if stage == "migrate":
+                    text = text.split("[tls]")[0] + text.split("[log.kafka]", 1)[1]
+                for path in re.findall(r'"(/run/secrets/[^"]+)"', text):
+                    self.assertIn(str(pathlib.PurePosixPath(path).parent), mounts, f"{stage}: {path}")
+
+    def test_a_rater_knows_its_number_and_keeps_its_volume(self):
+        rater = self.named(self.full, "StatefulSet", "demo-rater")
+        container = rater["spec"]["template"]["spec"]["containers"][0]
+        self.assertEqual(container["args"][-2:], ["--pod", "$(POD)/8"])
+        self.assertEqual(container["env"][0]["valueFrom"]["fieldRef"]["fieldPath"], "metadata.labels['apps.kubernetes.io/pod-index']")
+        self.assertEqual(rater["spec"]["persistentVolumeClaimRetentionPolicy"], {"whenDeleted": "Retain", "whenScaled": "Retain"})
+        self.assertEqual(rater["spec"]["podManagementPolicy"], "Parallel")
+
+    def test_selectors_meet_their_pods_and_no_others(self):
+        labels = {d["metadata"]["name"]: d["spec"]["template"]["metadata"]["labels"] for d in self.full if "template" in d.get("spec", {})}
+        for document in self.full:
+            if document["kind"] == "Service":
+                chosen = document["spec"]["selector"].items()
+                meets = [name for name, pod in labels.items() if chosen <= pod.items()]
+                self.assertEqual(meets, [document["metadata"]["name"]])
+
+    def test_two_releases_share_no_name(self):
+        identity = lambda d: (d["kind"], d["metadata"]["name"])  # noqa: E731
+        other = render(values("full"), name="other")
+        self.assertEqual({identity(d) for d in self.full} & {identity(d) for d in other}, set())
+
+    def test_alerts_and_dashboard_are_delivered_whole(self):
+        alerts = yaml.safe_load((CHART / "files/alerts.yaml").read_text())
+        self.assertEqual(self.named(self.full, "PrometheusRule", "demo")["spec"], alerts)
+        dashboard = self.named(self.full, "ConfigMap", "demo-dashboard")["data"]["farthing.json"]
+        self.assertEqual(json.loads(dashboard), json.loads((CHART / "files/dashboard.json").read_text()))
+
+    def test_the_runbook_speaks_of_every_alert(self):
+        runbook = (ROOT / "docs/runbook.md").read_text()
+        alerts = yaml.safe_load((CHART / "files/alerts.yaml").read_text())
+        for rule in alerts["groups"][0]["rules"]:
+            self.assertIn(f"## {rule['alert']}\n", runbook)
+
+    def test_alerts_and_dashboard_ask_for_metrics_that_there_are(self):
+        source = "".join(path.read_text() for path in (ROOT / "server/src").rglob("*.rs"))
+        for file in ("files/alerts.yaml", "files/dashboard.json"):
+            asked = set(re.findall(r"\bfarthing_[a-z_]+", (CHART / file).read_text()))
+            self.assertGreater(len(asked), 5)
+            self.assertEqual({metric for metric in asked if metric not in source}, set(), f"{file} asks for what no process has")
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=1)
