@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
 use tests::{Stage, curl, offline, run};
@@ -158,5 +158,21 @@ fn health_and_metrics_tell_what_is_and_sigterm_ends_it_in_order() {
         assert!(samples.contains_key(&format!("farthing_shard_lag_records{{shard=\"{shard}\"}}")), "shard {shard}");
         assert_eq!(samples.get(&format!("farthing_shard_halted{{shard=\"{shard}\",reason=\"\"}}")), Some(&0.0));
     }
+    what_operators_watch_is_there(&server.get("/metrics").1);
     assert_eq!(server.stop(), 0);
+}
+
+/// An alert on a metric that no process has never fires.
+fn what_operators_watch_is_there(page: &str) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/helm/farthing/files");
+    for file in ["alerts.yaml", "dashboard.json"] {
+        let text = std::fs::read_to_string(folder.join(file)).unwrap();
+        let is_part = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+        let asked: BTreeSet<&str> =
+            text.split(|letter| !is_part(letter)).filter(|word| word.starts_with("farthing_")).collect();
+        assert!(asked.len() > 5, "{file}");
+        for metric in asked {
+            assert!(page.contains(&format!("# TYPE {metric} ")), "{file} asks for {metric}, which is not there");
+        }
+    }
 }

@@ -107,17 +107,6 @@ capabilities: {drop: [ALL]}
 {{- end }}
 {{- end -}}
 
-{{- /* Pods stay unready until the schema and the topic are what this release wants. */ -}}
-{{- define "farthing.awaitSchema" -}}
-- name: await-schema
-  image: {{ include "farthing.image" .root }}
-  imagePullPolicy: {{ .root.Values.image.pullPolicy }}
-  args: [migrate, --config, /etc/farthing/{{ .stage }}.toml, --wait]
-  securityContext: {{- include "farthing.containerSecurity" .root | nindent 4 }}
-  resources: {{- toYaml .root.Values.migrate.resources | nindent 4 }}
-  volumeMounts: {{- include "farthing.mounts" . | nindent 4 }}
-{{- end -}}
-
 {{- /* The port speaks TLS when it has a certificate; a probe does not check it. Mutual TLS would refuse the kubelet, which has
        no certificate, so the probes then open the port only. */ -}}
 {{- define "farthing.probe" -}}
@@ -135,6 +124,8 @@ httpGet: {path: {{ .path }}, port: farthing, scheme: {{ ternary "HTTPS" "HTTP" (
   ports: [{name: farthing, containerPort: 9600}]
   securityContext: {{- include "farthing.containerSecurity" .root | nindent 4 }}
   resources: {{- toYaml (get .root.Values .stage).resources | nindent 4 }}
+  # Callers are sent elsewhere before the port closes. Needs Kubernetes 1.30; the image has no shell to sleep with.
+  lifecycle: {preStop: {sleep: {seconds: 5}}}
   startupProbe:
     {{- include "farthing.probe" (dict "root" .root "path" "/healthz") | nindent 4 }}
     periodSeconds: 2
