@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 /// A running `farthing serve STAGE --config`. Dropping it kills the process.
 pub struct Stage {
     child: Child,
+    arguments: Vec<String>,
     log: PathBuf,
     scheme: &'static str,
     port: u16,
@@ -29,17 +30,11 @@ impl Stage {
         let file = folder.join(format!("{name}.toml"));
         std::fs::write(&file, config.replace("{port}", &port.to_string())).unwrap_or_else(|error| panic!("{error}"));
         let log = folder.join(format!("{name}.log"));
-        let output = File::create(&log).unwrap_or_else(|error| panic!("{}: {error}", log.display()));
-        let child = Command::new(farthing())
-            .arg("serve")
-            .args(arguments)
-            .args(["--config", &file.to_string_lossy()])
-            .stdout(Stdio::null())
-            .stderr(output)
-            .spawn()
-            .unwrap_or_else(|error| panic!("farthing serve: {error}"));
+        let arguments: Vec<String> =
+            arguments.iter().chain(&["--config", &file.to_string_lossy()]).map(ToString::to_string).collect();
+        let child = spawn(&arguments, &log);
         let scheme = if config.contains("[tls]") { "https" } else { "http" };
-        Self { child, log, scheme, port }
+        Self { child, arguments, log, scheme, port }
     }
 
     /// Its address as a client takes it.
@@ -82,11 +77,36 @@ impl Stage {
         let _ = self.child.wait();
     }
 
+    /// Starts it again, after [`Stage::kill`], with the same configuration and on the same port. Does not wait.
+    pub fn restart(&mut self) {
+        self.kill();
+        self.child = spawn(&self.arguments, &self.log);
+    }
+
+    /// The sum of a metric over the samples that hold `label`; none while the process does not answer, or has none.
+    pub fn metric(&self, name: &str, label: &str) -> Option<u64> {
+        let (_, page) = self.get("/metrics");
+        let samples = page.lines().filter(|line| line.starts_with(name) && line.contains(label));
+        samples.map(|line| line.rsplit(' ').next()?.parse().ok()).reduce(|sum: Option<u64>, one| Some(sum? + one?))?
+    }
+
     /// SIGTERM, and its exit status.
     pub fn stop(mut self) -> i32 {
         let _ = Command::new("kill").args(["-s", "TERM", &self.child.id().to_string()]).status();
         self.child.wait().ok().and_then(|status| status.code()).unwrap_or(-1)
     }
+}
+
+fn spawn(arguments: &[String], log: &Path) -> Child {
+    let output = File::options().create(true).append(true).open(log);
+    let output = output.unwrap_or_else(|error| panic!("{}: {error}", log.display()));
+    Command::new(farthing())
+        .arg("serve")
+        .args(arguments)
+        .stdout(Stdio::null())
+        .stderr(output)
+        .spawn()
+        .unwrap_or_else(|error| panic!("farthing serve: {error}"))
 }
 
 impl Drop for Stage {
