@@ -37,8 +37,9 @@ pub(crate) fn stretch(start: &str, end: &str, zone: &str) -> String {
     if start == end {
         return first;
     }
+    let is_date = |text: &str| text.len() == 10;
     let last = after.parse::<jiff::civil::Date>().ok().and_then(|after| after.yesterday().ok());
-    match last.filter(|_| first.len() == 10) {
+    match last.filter(|_| is_date(&first) && is_date(&after)) {
         Some(last) if last.to_string() == first => first,
         Some(last) => format!("{first} to {last}"),
         None => format!("{first} to {after}"),

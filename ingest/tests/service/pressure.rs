@@ -116,7 +116,7 @@ fn narrow(queued_bytes_max: usize) -> Options {
 
 #[tokio::test]
 async fn a_compressed_request_takes_room_for_what_it_may_become_until_that_is_known() {
-    let System { log, client, .. } = start(narrow(1 << 20)).await;
+    let System { log, client, .. } = start(Options { appends_max: 7, ..narrow(1 << 20) }).await;
     let mut zipped = client.clone().send_compressed(CompressionEncoding::Gzip);
     let mut tasks = tokio::task::JoinSet::new();
     let mut held = 0;
