@@ -77,7 +77,7 @@ impl Process {
 
     /// Sends a signal such as `TERM` or `STOP`.
     pub fn signal(&self, name: &str) {
-        let _ = Command::new("kill").args(["-s", name, &self.pid.to_string()]).status();
+        let _ = Command::new("kill").args(["-s", name, &self.pid.to_string()]).stderr(Stdio::null()).status();
     }
 
     /// Whether it still runs.
