@@ -39,9 +39,10 @@ pub fn root() -> &'static Path {
 pub fn farthing() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
-        let status =
-            Command::new(env!("CARGO")).args(["build", "--quiet", "--package", "server"]).current_dir(root()).status();
-        assert!(status.is_ok_and(|status| status.success()), "cargo build --package server failed");
+        // All of the workspace, since a part of it would choose other features of what it depends on, and compile that anew.
+        let build = ["build", "--quiet", "--workspace", "--all-targets"];
+        let status = Command::new(env!("CARGO")).args(build).current_dir(root()).status();
+        assert!(status.is_ok_and(|status| status.success()), "cargo build --workspace --all-targets failed");
         let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
         target.join("debug/farthing")
     })

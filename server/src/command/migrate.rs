@@ -23,7 +23,7 @@ pub(crate) struct Arguments {
     /// The configuration file, as for `serve`.
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
-    /// Make the installation's first admin key, where there is none, and write it to this file.
+    /// Make the installation's first admin key, where there is none, and write it to this file; `-` prints it.
     #[arg(long, value_name = "FILE")]
     admin_key: Option<PathBuf>,
 }
@@ -36,6 +36,10 @@ pub(crate) async fn run(arguments: Arguments) -> Result {
     }
     if let Some(file) = &arguments.admin_key {
         let keyring = Keyring::open(backends.books().await?).await.map_err(Failure::refused)?;
+        if file.as_os_str() == "-" {
+            let made = keyring.create_first("migrate").await.map_err(Failure::refused)?;
+            return output::line(made.map_or("keys: the first admin key was made before".to_owned(), |made| made.key));
+        }
         if keys::first_key(&keyring, file).await? {
             output::line(format_args!("keys: the first admin key stands in {}", file.display()))?;
         } else {

@@ -11,6 +11,9 @@ use storage::shard::ShardCount;
 /// Of a cluster's log.
 const SHARDS: u16 = 64;
 
+/// A start refuses a log that keeps its records for less: `past`, grace and a week for whoever is away, by their defaults.
+const RETENTION_MIN: Duration = Duration::from_hours(48 * 24);
+
 impl Config {
     /// Reads a file for a stage.
     ///
@@ -128,6 +131,13 @@ fn kafka(kafka: &file::Kafka) -> Result<storage::kafka::Options> {
              and they with it",
         ));
     }
+    let is_tls = matches!(kafka.security, file::Security::Ssl | file::Security::SaslSsl);
+    if !is_tls && [&kafka.ca_file, &kafka.cert_file, &kafka.key_file].into_iter().any(Option::is_some) {
+        return Err(Failure::refused(
+            "[log] kafka: ca_file, cert_file and key_file go with security = \"ssl\" or \"sasl_ssl\"; without it nothing is encrypted",
+        ));
+    }
+    options.retention_min = RETENTION_MIN;
     options.ca_file.clone_from(&kafka.ca_file);
     options.cert_file.clone_from(&kafka.cert_file);
     options.key_file.clone_from(&kafka.key_file);
@@ -149,6 +159,16 @@ fn charges(charges: &file::Charges) -> Result<Charges> {
             let key = "[charges] clickhouse password";
             let password = Secret::read(key, found.password_file.as_deref(), found.password_env.as_deref())?;
             options.password = password.map(|password| password.reveal().to_owned());
+            if found.ca_file.is_some() && !found.url.starts_with("https://") {
+                return Err(Failure::refused(
+                    "[charges] clickhouse: ca_file goes with an https:// url; without it nothing is encrypted",
+                ));
+            }
+            if found.quorum.is_some_and(|quorum| quorum.get() < 2) {
+                return Err(Failure::refused(
+                    "[charges] clickhouse: quorum is at least 2; leave it out for a single server",
+                ));
+            }
             options.ca_file.clone_from(&found.ca_file);
             options.quorum = found.quorum;
             Charges::ClickHouse(options)

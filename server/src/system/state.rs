@@ -119,11 +119,11 @@ impl State {
     /// Whether all that runs here can do its work; the reason where it cannot.
     pub(super) fn ready(&self) -> Result<(), String> {
         self.started()?;
+        // A shard that halted stops no other, no sender, and not the roll-out of what mends it: metrics and `status` show it.
         match self.stage {
             Stage::Ingest => self.ingest(),
-            Stage::Rater => self.rater(),
+            Stage::Rater => self.lag(),
             Stage::Invoicer => self.invoicer(),
-            // A shard that halted stops no other, and no sender: it shows in metrics and in `status`.
             Stage::All => self.ingest().and_then(|()| self.lag()).and_then(|()| self.invoicer()),
         }
     }
@@ -132,15 +132,6 @@ impl State {
     pub(super) fn ingest(&self) -> Result<(), String> {
         self.started()?;
         self.ingest.get().ok_or_else(|| "no ingest runs here".to_owned())?.ready()
-    }
-
-    /// Whether every shard is rated, and how far is known.
-    fn rater(&self) -> Result<(), String> {
-        let shards = self.rater.as_ref().map(rater::driver::Status::shards).unwrap_or_default();
-        if let Some((shard, reason)) = shards.iter().find_map(|one| one.halted.as_ref().map(|why| (one.shard, why))) {
-            return Err(format!("shard {shard} halted: {reason}"));
-        }
-        self.lag()
     }
 
     fn lag(&self) -> Result<(), String> {

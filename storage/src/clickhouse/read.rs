@@ -15,6 +15,10 @@ use std::fmt::{Display, Write};
 
 /// Periods that one query names at most.
 const PERIODS_MAX: usize = 1_000;
+/// Bytes that their ids have at most: a server takes 128 KiB in one parameter (`http_max_field_value_size`).
+const PERIOD_BYTES_MAX: usize = 48 << 10;
+/// What a period takes in a parameter besides its ids: its start, quotes, commas.
+const PERIOD_BYTES: usize = 48;
 
 /// What a client's failure means: either the server cannot answer now, or what it answers cannot be.
 #[allow(clippy::needless_pass_by_value)] // fits map_err
@@ -24,6 +28,22 @@ pub(super) fn failed(error: ::clickhouse::error::Error) -> Error {
         Client::NotEnoughData | Client::InvalidUtf8Encoding(_) | Client::SchemaMismatch(_) => damaged(&error),
         error => Error::Unavailable { reason: error.to_string() },
     }
+}
+
+/// Periods in as many pieces as questions need.
+fn chunks(periods: &[PeriodKey]) -> impl Iterator<Item = &[PeriodKey]> {
+    let mut rest = periods;
+    std::iter::from_fn(move || {
+        let mut bytes = 0;
+        let fits = |key: &&PeriodKey| {
+            bytes += PERIOD_BYTES + key.customer.as_str().len() + key.subscription.as_str().len();
+            bytes <= PERIOD_BYTES_MAX
+        };
+        let count = rest.iter().take(PERIODS_MAX).take_while(fits).count().max(1).min(rest.len());
+        let (some, others) = rest.split_at(count);
+        rest = others;
+        (!some.is_empty()).then_some(some)
+    })
 }
 
 pub(super) fn damaged(what: &(impl Display + ?Sized)) -> Error {
@@ -113,7 +133,7 @@ impl Charges {
     /// See [`crate::charges::Charges::newest`].
     pub(super) async fn read_newest(&self, tenant: &TenantId, periods: &[PeriodKey]) -> Result<Vec<Manifest>, Error> {
         let mut found = Vec::new();
-        for some in periods.chunks(PERIODS_MAX) {
+        for some in chunks(periods) {
             let keys: Vec<_> =
                 some.iter().map(|key| (key.customer.as_str(), key.subscription.as_str(), moment(key.start))).collect();
             let query = self.client.query(include_str!("newest.sql"));
@@ -128,7 +148,7 @@ impl Charges {
     /// See [`crate::charges::Charges::sums`].
     pub(super) async fn read_sums(&self, tenant: &TenantId, periods: &[PeriodKey]) -> Result<Vec<Vec<Sum>>, Error> {
         let mut found: HashMap<PeriodKey, Vec<Sum>> = HashMap::new();
-        for some in periods.chunks(PERIODS_MAX) {
+        for some in chunks(periods) {
             let keys: Vec<_> =
                 some.iter().map(|key| (key.customer.as_str(), moment(key.start), key.subscription.as_str())).collect();
             let query = self.client.query(include_str!("sums.sql"));

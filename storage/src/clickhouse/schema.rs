@@ -108,6 +108,12 @@ impl Table {
             let kind = if is_replicated { "a replicated " } else { "" };
             return Some(format!("its engine is {} and has to be {kind}{ENGINE}", found.engine));
         }
+        if found.engine.starts_with("Replicated") && !is_replicated {
+            return Some(
+                "it is replicated: set `quorum` to 2 or more, so that no read comes from a replica that lags"
+                    .to_owned(),
+            );
+        }
         let (partition, order) = (self.clause("PARTITION BY "), self.clause("ORDER BY "));
         if found.partition_key != partition {
             return Some(format!("it is partitioned by '{}' and has to be by '{partition}'", found.partition_key));
