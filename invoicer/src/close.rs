@@ -31,7 +31,7 @@ mod walk;
 
 pub(crate) use desk::Desk;
 pub(crate) use issue::chained_hash;
-pub(crate) use verify::{first_difference, key as period_key, recount, usage as usage_of};
+pub(crate) use verify::{Curves, first_difference, key as period_key, recount, usage as usage_of};
 
 use crate::ledger::{self, Ledger};
 use crate::publisher::{self, Publisher};
@@ -269,11 +269,5 @@ impl Error {
             Self::Ledger(error) | Self::Publisher(publisher::Error::Ledger(error)) => error.is_conflict(),
             _ => false,
         }
-    }
-
-    /// Sums of what is stored that cannot be.
-    #[allow(clippy::needless_pass_by_value)] // It is passed to `map_err`.
-    fn damaged(error: pricing::number::Error) -> Self {
-        Self::Charges(charges::Error::Damaged { reason: error.to_string() })
     }
 }

@@ -24,4 +24,4 @@ pub mod record;
 pub mod shard;
 pub mod sim;
 pub mod snapshots;
-mod wide;
+pub mod wide;

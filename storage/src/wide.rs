@@ -7,38 +7,38 @@ use pricing::number::{self, Amount, Quantity};
 
 /// What rows come to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Wide {
+pub struct Wide {
     /// Rows.
-    pub(crate) count: u64,
+    pub count: u64,
     /// Σ of their hashes, wrapping.
-    pub(crate) hash: u64,
+    pub hash: u64,
     quantity: I256,
     amount: I256,
 }
 
 impl Wide {
     /// A sum.
-    pub(crate) fn of(sum: &Sum) -> Self {
+    pub fn of(sum: &Sum) -> Self {
         let mut wide = Self { hash: sum.hash, ..Self::default() };
         wide.add(sum.count, sum.quantity, sum.amount);
         wide
     }
 
     /// Adds a charge row with its id.
-    pub(crate) fn add_row(&mut self, row: &ChargeRow, id: &str) {
+    pub fn add_row(&mut self, row: &ChargeRow, id: &str) {
         self.add(1, row.quantity, row.amount);
         self.hash = self.hash.wrapping_add(row_hash(row, id));
     }
 
     /// Adds what `count` rows come to, without their hashes.
-    pub(crate) fn add(&mut self, count: u64, quantity: Quantity, amount: Amount) {
+    pub fn add(&mut self, count: u64, quantity: Quantity, amount: Amount) {
         self.count = self.count.saturating_add(count);
         self.quantity += I256::from(quantity.raw());
         self.amount += I256::from(amount.raw());
     }
 
     /// Adds another's rows.
-    pub(crate) fn absorb(&mut self, other: &Self) {
+    pub fn absorb(&mut self, other: &Self) {
         self.count = self.count.saturating_add(other.count);
         self.hash = self.hash.wrapping_add(other.hash);
         self.quantity += other.quantity;
@@ -49,7 +49,7 @@ impl Wide {
     ///
     /// # Errors
     /// Overflow.
-    pub(crate) fn narrow(&self) -> Result<(Quantity, Amount), number::Error> {
+    pub fn narrow(&self) -> Result<(Quantity, Amount), number::Error> {
         // The smallest of 128 bits is beyond the limit of every type.
         let raw = |wide: I256| i128::try_from(wide).unwrap_or(i128::MIN);
         Ok((Quantity::from_raw(raw(self.quantity))?, Amount::from_raw(raw(self.amount))?))

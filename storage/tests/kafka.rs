@@ -253,7 +253,7 @@ async fn throughput(kafka: &Kafka) {
         for shard in log.shards().all() {
             read_all(&*log, shard).await;
         }
-        println!(
+        eprintln!(
             "{shards} shards, flush given up {durability_given_up}: {RECORDS} records of 16 KiB appended in {wrote:?} \
              (slowest {slowest:?}), read in {:?}",
             started.elapsed()

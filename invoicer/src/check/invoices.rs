@@ -1,7 +1,7 @@
 //! Invoices: numbers without gaps, hashes that chain, charges that add up, documents that come out the same.
 
 use super::{Check, Report};
-use crate::close::{Desk, Error, chained_hash, first_difference, period_key, recount, usage_of};
+use crate::close::{Curves, Desk, Error, chained_hash, first_difference, period_key, recount, usage_of};
 use crate::ledger::{self, Filter, Invoice, Status, Stored, StoredBill};
 use pricing::bill;
 use pricing::currency::Currency;
@@ -67,7 +67,8 @@ impl Check {
         let newest = if keys.is_empty() { Vec::new() } else { self.charges.newest(tenant, &keys).await? };
         for (period, key) in basis.periods.iter().zip(&keys) {
             let plan = desk.plans.get(&period.plan).map(AsRef::as_ref);
-            let sums = recount(self.charges.as_ref(), tenant, key, plan, period.offset).await?;
+            let curves = Curves::of(plan, &basis.subscriptions, key);
+            let sums = recount(self.charges.as_ref(), tenant, key, curves, period.offset).await?;
             report.charges += sums.iter().map(|sum| sum.count).sum::<u64>();
             let manifest = newest.iter().find(|manifest| period_key(manifest) == *key);
             let same = manifest.filter(|manifest| manifest.revision == period.revision);

@@ -74,7 +74,7 @@ impl Closer {
             let subscription = customer.subscriptions.iter().find(|one| one.id == key.subscription);
             let term = subscription.and_then(|subscription| subscription.term_at(key.start));
             let plan = term.and_then(|term| desk.plans.get(&term.plan)).map(AsRef::as_ref);
-            let sums = verify::merged(plan, sums)?;
+            let sums = verify::merged(verify::Curves::of(plan, &customer.subscriptions, &key), sums)?;
             usage.insert((key.subscription, key.start), verify::usage(&sums));
         }
         let request = bill::Request {

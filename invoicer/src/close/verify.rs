@@ -7,14 +7,24 @@ use pricing::bill::{self, Usage};
 use pricing::curve::Curve;
 use pricing::group::Group;
 use pricing::id::{PriceId, TenantId};
+use pricing::number;
 use pricing::plan::PlanVersion;
+use pricing::subscription::{Subscription, Term};
 use std::collections::BTreeMap;
-use storage::charges::{Charge, Charges, ExplainQuery, PeriodKey};
-use storage::output::{ChargeRow, Manifest, Sum, merge_rows, row_hash};
+use storage::charges::{self, Charge, Charges, ExplainQuery, PeriodKey};
+use storage::output::{ChargeRow, Manifest, Sum, merge_rows};
 use storage::shard::Offset;
+use storage::wide::Wide;
 
 /// Charges that are opened at once.
 const PAGE: usize = 10_000;
+
+/// The curves of a period: the subscription's own ones, then its plan's.
+#[derive(Clone, Copy)]
+pub(crate) struct Curves<'a> {
+    plan: Option<&'a PlanVersion>,
+    term: Option<&'a Term>,
+}
 
 /// The key of a manifest's period.
 pub(crate) fn key(manifest: &Manifest) -> PeriodKey {
@@ -44,25 +54,35 @@ pub(crate) fn usage(entries: &[Sum]) -> Usage {
 pub(crate) async fn difference(
     charges: &dyn Charges,
     desk: &Desk,
+    subscriptions: &[Subscription],
     manifest: &Manifest,
     sums: &[Sum],
 ) -> Result<Option<String>, Error> {
+    let key = key(manifest);
     let plan = desk.plans.get(&manifest.plan).map(AsRef::as_ref);
-    if manifest.entries == merged(plan, sums.to_vec())? {
+    let curves = Curves::of(plan, subscriptions, &key);
+    // Totals that cannot be kept are no reason to stop: the rows decide.
+    if merged(curves, sums.to_vec()).is_ok_and(|sums| manifest.entries == sums) {
         return Ok(None);
     }
-    let recounted = recount(charges, &manifest.tenant, &key(manifest), plan, manifest.position.offset).await?;
-    Ok(first_difference(manifest, &recounted))
+    match recount(charges, &manifest.tenant, &key, curves, manifest.position.offset).await {
+        Ok(recounted) => Ok(first_difference(manifest, &recounted)),
+        Err(Error::Charges(charges::Error::Overflow { reason })) => Ok(Some(format!(
+            "subscription '{}' in its period from {}: its charges add up to more than can be kept: {reason}",
+            key.subscription, key.start
+        ))),
+        Err(error) => Err(error),
+    }
 }
 
 /// A store's sums as a manifest has them: by table row only for prices that have a table.
-pub(crate) fn merged(plan: Option<&PlanVersion>, sums: Vec<Sum>) -> Result<Vec<Sum>, Error> {
-    merge_rows(sums, |price| has_rows(plan, price)).map_err(Error::damaged)
+pub(crate) fn merged(curves: Curves<'_>, sums: Vec<Sum>) -> Result<Vec<Sum>, Error> {
+    merge_rows(sums, |price| curves.has_rows(price)).map_err(overflow)
 }
 
-fn has_rows(plan: Option<&PlanVersion>, price: &PriceId) -> bool {
-    let price = plan.and_then(|plan| plan.prices.iter().find(|one| one.id == *price));
-    price.is_some_and(|price| matches!(price.curve, Curve::Dimensional { .. }))
+#[allow(clippy::needless_pass_by_value)] // It is passed to `map_err`.
+fn overflow(error: number::Error) -> Error {
+    Error::Charges(charges::Error::Overflow { reason: error.to_string() })
 }
 
 /// Adds up, row by row, the charges of a period that stood in the store at `until` (that record included).
@@ -70,10 +90,10 @@ pub(crate) async fn recount(
     charges: &dyn Charges,
     tenant: &TenantId,
     period: &PeriodKey,
-    plan: Option<&PlanVersion>,
+    curves: Curves<'_>,
     until: Offset,
 ) -> Result<Vec<Sum>, Error> {
-    let mut sums: BTreeMap<(PriceId, Group, u32), Sum> = BTreeMap::new();
+    let mut sums: BTreeMap<(PriceId, Group, u32), Wide> = BTreeMap::new();
     let mut query = ExplainQuery {
         tenant: tenant.clone(),
         period: period.clone(),
@@ -87,19 +107,19 @@ pub(crate) async fn recount(
         query.after = page.last().map(|charge| (charge.time, charge.position));
         let full = page.len() >= PAGE;
         for charge in page.into_iter().filter(|charge| charge.position.offset <= until) {
-            add(&mut sums, plan, &charge)?;
+            add(&mut sums, curves, &charge);
         }
         if !full {
-            return Ok(sums.into_values().collect());
+            let narrowed = sums.into_iter().map(|((price, group, row), wide)| {
+                let (quantity, amount) = wide.narrow()?;
+                Ok(Sum { price, group, row, count: wide.count, quantity, amount, hash: wide.hash })
+            });
+            return narrowed.collect::<Result<_, _>>().map_err(overflow);
         }
     }
 }
 
-fn add(
-    sums: &mut BTreeMap<(PriceId, Group, u32), Sum>,
-    plan: Option<&PlanVersion>,
-    charge: &Charge,
-) -> Result<(), Error> {
+fn add(sums: &mut BTreeMap<(PriceId, Group, u32), Wide>, curves: Curves<'_>, charge: &Charge) {
     let row = ChargeRow {
         series: 0,
         offset: charge.position.offset,
@@ -112,22 +132,8 @@ fn add(
         amount: charge.amount,
         tier: charge.tier,
     };
-    let hash = row_hash(&row, &charge.id);
-    let table_row = if has_rows(plan, &charge.price) { charge.tier } else { 0 };
-    let sum = sums.entry((charge.price.clone(), charge.group.clone(), table_row)).or_insert_with(|| Sum {
-        price: charge.price.clone(),
-        group: charge.group.clone(),
-        row: table_row,
-        count: 0,
-        quantity: Default::default(),
-        amount: Default::default(),
-        hash: 0,
-    });
-    sum.count += 1;
-    sum.quantity = sum.quantity.add(charge.quantity).map_err(Error::damaged)?;
-    sum.amount = sum.amount.add(charge.amount).map_err(Error::damaged)?;
-    sum.hash = sum.hash.wrapping_add(hash);
-    Ok(())
+    let table_row = if curves.has_rows(&charge.price) { charge.tier } else { 0 };
+    sums.entry((charge.price.clone(), charge.group.clone(), table_row)).or_default().add_row(&row, &charge.id);
 }
 
 /// Names the first total that differs.
@@ -162,4 +168,20 @@ pub(crate) fn first_difference(manifest: &Manifest, found: &[Sum]) -> Option<Str
 
 fn total(sum: &Sum) -> String {
     format!("{} rows, quantity {}, amount {}, hash {:016x}", sum.count, sum.quantity, sum.amount, sum.hash)
+}
+
+// === impl Curves ===
+
+impl<'a> Curves<'a> {
+    pub(crate) fn of(plan: Option<&'a PlanVersion>, subscriptions: &'a [Subscription], period: &PeriodKey) -> Self {
+        let subscription = subscriptions.iter().find(|one| one.id == period.subscription);
+        Self { plan, term: subscription.and_then(|one| one.term_at(period.start)) }
+    }
+
+    /// Whether the charges of a price stand apart by the rows of its table.
+    fn has_rows(self, price: &PriceId) -> bool {
+        let own = self.term.and_then(|term| term.overrides.get(price));
+        let plans = || Some(&self.plan?.prices.iter().find(|one| one.id == *price)?.curve);
+        matches!(own.or_else(plans), Some(Curve::Dimensional { .. }))
+    }
 }

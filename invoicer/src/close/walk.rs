@@ -8,11 +8,11 @@ use super::reached::Reached;
 use super::{Account, Closer, Error, State, late, verify};
 use crate::ledger::{Draft, Status};
 use pricing::bill::{self, Part, Usage};
-use pricing::id::SubscriptionId;
+use pricing::id::{SubscriptionId, TenantId};
 use pricing::time::Instant;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
-use storage::charges::PeriodKey;
+use storage::charges::{self, PeriodKey};
 use storage::output::{Manifest, Sum};
 
 /// A person's word that one bill is to be issued now.
@@ -93,7 +93,7 @@ impl Closer {
         let keys: Vec<PeriodKey> = keys.into_iter().collect();
         // Manifests first: rows that come in between make the sums differ, and then the rows are counted one by one.
         let manifests = self.charges.newest(tenant, &keys).await?;
-        let sums = self.charges.sums(tenant, &keys).await?;
+        let sums = self.sums(tenant, &keys).await?;
         let mut sums: BTreeMap<PeriodKey, Vec<Sum>> = keys.into_iter().zip(sums).collect();
         let with_sums = manifests.into_iter().map(|manifest| {
             let key = verify::key(&manifest);
@@ -101,6 +101,23 @@ impl Closer {
             (key, (manifest, sums))
         });
         Ok(Found { manifests: with_sums.collect() })
+    }
+
+    /// What the charges of each period come to. Totals that cannot be kept harm no other period: theirs are left empty, and
+    /// its rows are counted one by one.
+    async fn sums(&self, tenant: &TenantId, keys: &[PeriodKey]) -> Result<Vec<Vec<Sum>>, Error> {
+        match self.charges.sums(tenant, keys).await {
+            Err(charges::Error::Overflow { .. }) => {}
+            told => return Ok(told?),
+        }
+        let mut sums = Vec::with_capacity(keys.len());
+        for key in keys {
+            match self.charges.sums(tenant, std::slice::from_ref(key)).await {
+                Err(charges::Error::Overflow { .. }) => sums.push(Vec::new()),
+                told => sums.extend(told?),
+            }
+        }
+        Ok(sums)
     }
 
     /// Decides on the next bill of every walk and commits all decisions together.
@@ -173,7 +190,9 @@ impl Closer {
                 }
                 continue;
             };
-            if let Some(difference) = verify::difference(self.charges.as_ref(), desk, manifest, sums).await? {
+            if let Some(difference) =
+                verify::difference(self.charges.as_ref(), desk, &walk.customer.subscriptions, manifest, sums).await?
+            {
                 situation.difference = Some(difference);
                 return Ok(Some(situation));
             }

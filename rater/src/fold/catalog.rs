@@ -39,6 +39,8 @@ pub(super) struct Tenant {
 pub(super) struct Gate {
     pub(super) past: Span,
     pub(super) future: Span,
+    /// The longest `future` that ever was: copies of what it let in are admissible for as long.
+    future_max: Span,
     /// Events before it are too old.
     pub(super) floor: Instant,
     /// Ids that were folded before this day are not known.
@@ -78,7 +80,7 @@ pub(super) fn is_weighted(meter: &Meter) -> bool {
 impl Default for Gate {
     fn default() -> Self {
         let (past, future) = (Span::from_days(40), Span::from_nanos(300_000_000_000));
-        Self { past, future, floor: Instant::MIN, ids_from: i64::MIN }
+        Self { past, future, future_max: future, floor: Instant::MIN, ids_from: i64::MIN }
     }
 }
 
@@ -86,13 +88,14 @@ impl Gate {
     /// Takes other limits, from `log_time` on.
     pub(super) fn set(&mut self, past: Span, future: Span, log_time: Instant) {
         (self.past, self.future) = (past.min(PAST_MAX), future.min(FUTURE_MAX));
+        self.future_max = self.future_max.max(self.future);
         self.advance(log_time);
     }
 
     /// Follows log time.
     pub(super) fn advance(&mut self, log_time: Instant) {
         self.floor = self.floor.max(log_time.minus(self.past).minus(ONE_DAY));
-        let known_from = log_time.minus(self.past).minus(self.future).minus(ONE_DAY);
+        let known_from = log_time.minus(self.past).minus(self.future_max).minus(ONE_DAY);
         self.ids_from = self.ids_from.max(Day::of(known_from).0);
     }
 

@@ -4,9 +4,10 @@ use super::{Run, offset, restored};
 use crate::fold::{Fold, Halt, Options};
 use crate::sample::{self, call, event};
 use OutcomeKind::{Conflict, NotBackfilled, Parked, Rejected, Unparked, Unpriced};
+use pricing::time::Span;
 use serde_json::json;
 use storage::output::OutcomeKind;
-use storage::record::{Control, encode_control};
+use storage::record::{CatalogRecord, Control, encode_control};
 use storage::shard::Shard;
 
 const NOW: &str = "2026-01-15T12:00:00Z";
@@ -141,6 +142,22 @@ fn unknown_customers_types_and_times_are_parked_until_explained() {
     let output = run.tick("2026-02-09T12:00:00Z");
     assert_eq!((output.outcomes[0].kind, output.outcomes[0].id.as_str()), (Rejected, "3"));
     assert_eq!(output.outcomes[0].properties.len(), 3);
+}
+
+#[test]
+fn copies_of_what_a_longer_future_let_in_are_known_while_they_are_admissible() {
+    let mut run = Run::sold("2026-01-01T00:00:00Z");
+    let longer = CatalogRecord { future: Span::from_days(10), ..sample::catalog(2) };
+    run.fold(&encode_control(&Control::Catalog(longer)));
+    let ahead = call("c", "1", "2026-01-10T00:00:00Z", "1");
+    run.events(std::slice::from_ref(&ahead));
+    assert_eq!(run.fold.counters().charged, 1);
+    run.fold(&encode_control(&Control::Catalog(sample::catalog(3))));
+    // The event is 36 days old, its id 45.
+    run.tick("2026-02-15T00:00:00Z");
+    run.fold = restored(&run.fold);
+    run.events(&[ahead]);
+    assert_eq!((run.fold.counters().charged, run.fold.counters().duplicate), (1, 1));
 }
 
 #[test]
