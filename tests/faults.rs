@@ -6,7 +6,7 @@
 use servers::{ClickHouse, Kafka, Postgres};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use tests::{Server, Stage, curl, offline, wait_until};
+use tests::{Server, Stage, curl, offline, wait_until, without_numbers};
 
 const START: &str = "2026-01-10T00:00:00Z";
 const NOW: &str = "2026-01-28T00:00:00Z";
@@ -345,15 +345,6 @@ fn rater_volume_lost(cluster: &mut Cluster) {
     let sender = cluster.send("volume", 500);
     sender.finish();
     cluster.settle("a rater's volume lost", 1, "volume", 500);
-}
-
-/// Takes the numbers out, which follow the order in which shards were through: they have no gap.
-fn without_numbers(mut bills: Vec<serde_json::Value>) -> Vec<serde_json::Value> {
-    let taken = bills.iter_mut().map(|bill| bill["number"].take().as_str().unwrap().to_owned());
-    let mut taken: Vec<usize> = taken.map(|number| number.rsplit('-').next().unwrap().parse().unwrap()).collect();
-    taken.sort_unstable();
-    assert_eq!(taken, (1..=bills.len()).collect::<Vec<_>>());
-    bills
 }
 
 #[test]

@@ -55,6 +55,16 @@ pub fn python() -> PathBuf {
     python
 }
 
+/// Bills without their numbers, which follow the order in which shards were through, and have no gap.
+pub fn without_numbers(mut bills: Vec<serde_json::Value>) -> Vec<serde_json::Value> {
+    let taken =
+        bills.iter_mut().filter_map(|bill| Some(bill["number"].take().as_str()?.rsplit('-').next()?.parse().ok()));
+    let mut taken: Vec<Option<usize>> = taken.collect();
+    taken.sort_unstable();
+    assert_eq!(taken, (1..=taken.len()).map(Some).collect::<Vec<_>>(), "numbers have no gap");
+    bills
+}
+
 /// Runs a command to its end.
 pub fn run(command: &mut Command) -> Said {
     let Output { status, stdout, stderr } = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
