@@ -21,6 +21,7 @@ pub use catalog::Loaded;
 pub(crate) use catalog::desk;
 pub use kinds::{
     Basis, BasisPeriod, Clock, Cursor, Invoice, LogIdentity, Outbox, RecordVersion, Series, Status, StoredBill, Tenant,
+    Waiver,
 };
 
 use pricing::id::TenantId;

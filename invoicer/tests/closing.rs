@@ -189,6 +189,21 @@ async fn parked_events_hold_a_bill_until_they_are_waived() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_parks_after_a_waiver_holds_the_bill_again() {
+    let mut system = System::running().await;
+    system.send_as("mystery", "c-1", "2026-01-12T00:00:00Z", "1").await;
+    system.advance("2026-02-01T05:00:00Z").await.unwrap();
+    let id = "c-1/USD/2026-02-01T00:00:00Z";
+    assert_eq!(system.bills().await[0].value.status.word(), "held");
+    assert_eq!(system.waive(id).await.unwrap().summary.unwrap().status, "draft", "its review goes on");
+    system.send_as("mystery", "c-1", "2026-01-13T00:00:00Z", "2").await;
+    system.advance("2026-02-05T00:00:00Z").await.unwrap();
+    let bill = system.bills().await.remove(0).value;
+    assert_eq!(bill.status.word(), "held", "nobody saw the second");
+    assert!(bill.reason.unwrap().contains("parked"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_bill_unlike_the_last_waits_for_a_person() {
     let mut system = System::running().await;
     system.send("c-1", "2026-01-10T00:00:00Z", "100").await;

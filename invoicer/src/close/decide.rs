@@ -106,6 +106,7 @@ impl Situation {
             total: self.key.currency.text(Minor(0)),
             reason: None,
             since: earlier.map_or(whole_second(log_time), |bill| bill.since),
+            newest: self.periods.iter().map(|period| period.offset).max().unwrap_or_default(),
             waived: earlier.and_then(|bill| bill.waived.clone()),
             test: self.test,
             document: None,
@@ -116,7 +117,8 @@ impl Situation {
             (None, Some(Ok(prepared))) => {
                 bill.period = prepared.bill.period;
                 bill.total = self.key.currency.text(prepared.bill.total);
-                bill.reason = if self.parked > 0 && bill.waived.is_none() {
+                let is_waived = bill.waived.as_ref().is_some_and(|waived| bill.newest <= waived.until);
+                bill.reason = if self.parked > 0 && !is_waived {
                     Some(parked(self.parked))
                 } else {
                     unusual(&prepared.bill, chain, desk).filter(|_| !asked)

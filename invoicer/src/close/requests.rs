@@ -3,7 +3,7 @@
 use super::chain::Key;
 use super::walk::Order;
 use super::{Closer, Error};
-use crate::ledger::{Draft, Status, Stored, StoredBill};
+use crate::ledger::{Draft, Status, Stored, StoredBill, Waiver};
 use crate::publisher::{Announcement, Target};
 use pricing::id::TenantId;
 use storage::record::Control;
@@ -54,7 +54,8 @@ impl Closer {
             reason: reason.to_owned(),
         };
         let shard = self.publisher.shards().of(tenant, customer.as_str().as_bytes());
-        let bill = StoredBill { waived: Some(reason.to_owned()), ..stored.value };
+        let waived = Some(Waiver { reason: reason.to_owned(), until: stored.value.newest });
+        let bill = StoredBill { waived, ..stored.value };
         let mut turn = self.publisher.turn().await?;
         let mut draft = Draft::new(who, "waive", turn.log_time());
         draft.put(Some(tenant), id, Some(stored.revision), &bill)?;

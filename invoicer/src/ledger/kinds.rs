@@ -108,9 +108,12 @@ pub struct StoredBill {
     pub reason: Option<String>,
     /// Log time of the first draft: the review runs from here.
     pub since: Instant,
-    /// Why its parked events no longer hold it back: a person's word.
+    /// The newest record that its manifests speak of.
+    #[serde(default)]
+    pub newest: Offset,
+    /// Parked events that no longer hold it back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub waived: Option<String>,
+    pub waived: Option<Waiver>,
     /// True in a test system.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub test: bool,
@@ -118,6 +121,15 @@ pub struct StoredBill {
     /// [`Invoice`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub document: Option<String>,
+}
+
+/// A person's word on parked events.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Waiver {
+    /// What the person said.
+    pub reason: String,
+    /// The newest record that the bill's manifests spoke of then: what parks later was not seen, and holds again.
+    pub until: Offset,
 }
 
 /// An issued document.

@@ -147,6 +147,11 @@ impl State {
         if event_type != "call" {
             self.counters.parked += 1;
             known.parked.push(time);
+            let period =
+                known.subscriptions.first().and_then(|one| one.period_at(time)).map(|(period, ..)| period.start);
+            if let Some(state) = period.and_then(|start| known.periods.get_mut(&(0, start))) {
+                state.changed = state.closed.is_some();
+            }
             return;
         }
         self.counters.charged += 1;
