@@ -1,7 +1,7 @@
 //! Every code that any service answers with, in one table. `docs/errors.md` has an entry for each; a test holds them
 //! together.
 
-use crate::status::Kind;
+use crate::kind::Kind;
 use std::fmt;
 
 macro_rules! codes {

@@ -1,6 +1,7 @@
 //! The wire contract `farthing.v1`, generated from `proto/farthing/v1/*.proto`, and how problems are told.
 
 pub mod code;
+pub mod kind;
 pub mod status;
 
 /// Messages, clients and servers of `farthing.v1`.

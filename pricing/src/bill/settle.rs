@@ -10,12 +10,13 @@ use crate::number::{Amount, Quantity};
 use siphasher::sip128::{Hasher128, SipHasher13};
 use std::hash::Hasher;
 
-// Reading order: what a line is made of, the rules one by one, then a period's parts.
+// Reading order: what a period settles by, what a line is made of, the rules one by one, then a period's parts.
 mod advance;
 mod cycle;
 mod discount;
 mod draft;
 mod period;
+mod scope;
 mod taxes;
 mod usage;
 
@@ -23,7 +24,8 @@ pub(crate) use advance::{Advance, advances_at, correct};
 pub(crate) use cycle::Cycle;
 pub(crate) use discount::spread;
 pub(crate) use draft::{Draft, Stage, dates, part_of};
-pub(crate) use period::{Main, Scope};
+pub(crate) use period::Main;
+pub(crate) use scope::Scope;
 pub(crate) use taxes::{Sums, Taxed, Taxes};
 
 /// What one subscription used in one of its periods: a manifest without its hashes. Sorted by price, group, row.

@@ -1,9 +1,7 @@
 //! Fees in advance: what is billed when a cycle starts, and what is put right when it ends elsewhere than was thought.
 
-use super::draft::{Draft, Stage, dates, part_of};
-use super::period::Scope;
-use super::usage::said;
-use super::{Cycle, Taxed, discount};
+use super::draft::{Draft, Stage, dates, part_of, said};
+use super::{Cycle, Scope, Taxed, discount};
 use crate::bill::{Error, Kind};
 use crate::currency::Currency;
 use crate::id::{DiscountId, FeeId};

@@ -2,9 +2,11 @@
 
 use super::Taxed;
 use crate::bill::{Kind, Line};
+use crate::currency::Currency;
 use crate::id::SubscriptionId;
 use crate::number::{Amount, Quantity};
 use crate::period::{Period, Share, Zone};
+use crate::plan::Off;
 
 /// A line with its exact amount: before tax, or with it where the plan's amounts hold it.
 #[derive(Clone, Debug)]
@@ -74,5 +76,13 @@ pub(crate) fn dates(period: Period, zone: &Zone) -> String {
         Ok(last) if whole_days && first == last => first.to_string(),
         Ok(last) if whole_days && first < last => format!("{first} to {last}"),
         _ => format!("{} to {}", period.start, period.end),
+    }
+}
+
+/// A discount in words.
+pub(super) fn said(id: &str, off: Off, currency: Currency) -> String {
+    match off {
+        Off::Percent(rate) => format!("{id}, {} off", rate.percent()),
+        Off::Amount(amount) => format!("{id}, {} off", currency.exact_text(amount)),
     }
 }

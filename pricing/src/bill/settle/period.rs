@@ -1,33 +1,13 @@
 //! The main part of a period: all that stands on the bill that ends with it, but for the true-up of a commitment.
 
 use super::advance::fee_text;
-use super::draft::{Draft, Stage};
-use super::usage::said;
-use super::{Cycle, Sums, Taxed, Taxes, Usage, discount};
+use super::draft::{Draft, Stage, said};
+use super::{Cycle, Scope, Sums, Taxed, Usage, discount};
 use crate::bill::{Error, Kind};
 use crate::id::DiscountId;
 use crate::number::{self, Amount};
-use crate::period::{Period, Share};
-use crate::plan::{PlanVersion, When};
-use crate::subscription::{Subscription, Term};
+use crate::plan::When;
 use std::collections::BTreeMap;
-
-/// One period, with all that it settles by.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Scope<'a> {
-    /// Whose.
-    pub(crate) subscription: &'a Subscription,
-    /// The term that holds it.
-    pub(crate) term: &'a Term,
-    /// The plan version in force.
-    pub(crate) plan: &'a PlanVersion,
-    /// The period.
-    pub(crate) period: Period,
-    /// How much it is of a full one.
-    pub(crate) share: Share,
-    /// The taxes in force.
-    pub(crate) taxes: &'a Taxes,
-}
 
 /// A period's main part, settled.
 #[derive(Clone, Debug)]

@@ -1,13 +1,11 @@
 //! What was used under one price: a line for each part of F, its discounts, its minimum.
 
-use super::draft::{Draft, Stage, part_of};
-use super::period::Scope;
-use super::{Sum, discount};
+use super::draft::{Draft, Stage, part_of, said};
+use super::{Scope, Sum, discount};
 use crate::bill::{Error, Kind};
-use crate::currency::Currency;
 use crate::curve::{self, Curve, Part};
 use crate::number::{self, Amount, Quantity};
-use crate::plan::{Off, Price};
+use crate::plan::Price;
 use crate::price::{self, Settled, Terms};
 use std::collections::BTreeMap;
 
@@ -176,14 +174,6 @@ impl Scope<'_> {
         let description = format!("{}: up to the minimum of {}", price.id, part_of(self.share, whole));
         drafts.push(self.price_draft(Kind::Minimum, index, price, description, minimum.sub(amount)?));
         Ok(())
-    }
-}
-
-/// A discount in words.
-pub(super) fn said(id: &str, off: Off, currency: Currency) -> String {
-    match off {
-        Off::Percent(rate) => format!("{id}, {} off", rate.percent()),
-        Off::Amount(amount) => format!("{id}, {} off", currency.exact_text(amount)),
     }
 }
 
