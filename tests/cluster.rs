@@ -109,7 +109,12 @@ fn three_stages_bill_as_one_process_does_and_a_standby_takes_over() {
 
     leader.farthing(&key, &["apply", "-f", &file("catalog.yaml")]).ok();
     leader.farthing(&key, &["clock", "advance", "--to", "2026-01-28T00:00:00Z"]).ok();
+    // What the books know of since a moment ago is known to ingest: the catalog's tenant, and a new key of it.
     ingest.farthing(&key, &["send", &file("events.ndjson")]).ok();
+    let made = leader.farthing(&key, &["keys", "create", "--scope", "admin", "--tenant", "acme", "--json"]).json();
+    let made = made["key"].as_str().unwrap();
+    ingest.farthing(made, &["send", &file("events.ndjson")]).ok();
+    leader.farthing(made, &["invoices", "list", "--json"]).ok();
 
     // The leader goes without a word; the standby leads once the lease is over, and finishes the work.
     leader.kill();

@@ -18,6 +18,11 @@ impl<F: Fn(&str) -> Option<Caller> + Send + Sync + 'static> Authenticator for F 
     }
 }
 
+/// Whether the books may know what this refusal calls unknown.
+pub(crate) fn may_be_known(problem: &Problem) -> bool {
+    [Code::KeyUnknown, Code::TenantMissing].iter().any(|code| problem.reason == code.as_str())
+}
+
 /// What a call says of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Credentials {

@@ -101,7 +101,7 @@ where
         };
         Box::pin(async move {
             // Whoever may not send hears so before a byte of the body is read.
-            let entered = match core.enter(request.headers()) {
+            let entered = match core.enter(request.headers()).await {
                 Ok(entered) => entered,
                 Err(problem) => return Ok(problem.to_status().into_http()),
             };
@@ -182,7 +182,7 @@ impl Pump {
             let Some(message) = self.next(&in_flight).await else { break };
             if checked.elapsed() >= self.core.options.key_check {
                 checked = Instant::now();
-                match self.core.admit(&self.credentials) {
+                match self.core.admit(&self.credentials).await {
                     Ok(tenant) => self.tenant = tenant,
                     Err(problem) => {
                         self.failure.set(problem);

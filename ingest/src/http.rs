@@ -31,7 +31,7 @@ async fn events(State(core): State<Arc<Core>>, request: Request) -> Response {
 
 async fn take(core: &Core, request: Request) -> Result<IngestResponse, Problem> {
     let (head, body) = request.into_parts();
-    let entered = core.enter(&head.headers)?;
+    let entered = core.enter(&head.headers).await?;
     let (body, room) = whole(core, body).await?;
     let events = read(&head.headers, &body, &core.options.limits)?;
     core.events(&entered.tenant, &events, room).await

@@ -1,6 +1,6 @@
 //! What the ways in share: who may enter, the path from bytes to an answer, and the end.
 
-use crate::access::{Authenticator, Credentials};
+use crate::access::{self, Authenticator, Credentials};
 use crate::batcher::{Batcher, Failure, Room, Ticket};
 use crate::catalogs::Catalogs;
 use crate::cloudevents;
@@ -18,6 +18,7 @@ use proto::status::Problem;
 use proto::v1::IngestResponse;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use storage::again::Again;
 use storage::log::Log;
 use storage::shard::ShardCount;
 use tokio::sync::watch;
@@ -37,6 +38,8 @@ pub struct Parts {
     pub keys: Arc<dyn Authenticator>,
     /// What is known of the tenants' catalogs.
     pub catalogs: Arc<Catalogs>,
+    /// Brings both up to date, before anybody is refused as unknown.
+    pub again: Arc<Again>,
     /// The time of receipt.
     pub clock: Arc<dyn Clock>,
 }
@@ -160,7 +163,10 @@ impl Clock for WallClock {
 
 impl Core {
     /// Lets a caller in, known by its headers alone; refuses newcomers once it is closing, or past the limit of calls.
-    pub(crate) fn enter(&self, headers: &http::HeaderMap) -> Result<Entered, Problem> {
+    /// Who is unknown takes none of the calls while it waits for the books.
+    pub(crate) async fn enter(&self, headers: &http::HeaderMap) -> Result<Entered, Problem> {
+        let credentials = Credentials::of(headers);
+        let tenant = self.admit(&credentials).await?;
         let mut calls = 0;
         self.active.send_modify(|active| {
             *active += 1;
@@ -170,8 +176,6 @@ impl Core {
         if *self.closing.borrow() {
             return Err(self.shutting_down());
         }
-        let credentials = Credentials::of(headers);
-        let tenant = self.admit(&credentials)?;
         let calls_max = self.options.calls_max;
         if calls > calls_max {
             self.refused();
@@ -186,8 +190,14 @@ impl Core {
         self.closing.subscribe()
     }
 
-    pub(crate) fn admit(&self, credentials: &Credentials) -> Result<TenantId, Problem> {
-        let admitted = credentials.admit(&*self.parts.keys, &self.parts.catalogs);
+    /// The tenant that a caller may send events for. Nobody is refused as unknown before the books were looked at again.
+    pub(crate) async fn admit(&self, credentials: &Credentials) -> Result<TenantId, Problem> {
+        let admit = || credentials.admit(&*self.parts.keys, &self.parts.catalogs);
+        let mut admitted = admit();
+        if admitted.as_ref().is_err_and(access::may_be_known) {
+            self.parts.again.look().await;
+            admitted = admit();
+        }
         admitted.inspect_err(|_| self.refused())
     }
 

@@ -2,7 +2,8 @@
 //!
 //! A key is `fk_ID_SECRET`: 8 random bytes that name it and 32 random bytes, both hexadecimal. The books hold its
 //! HMAC-SHA-256 under the installation's own secret, so neither the books nor a list of likely keys gives one away. Keys
-//! are looked up in memory; a key that was made or revoked elsewhere is known here within [`REFRESH`].
+//! are looked up in memory; a key that was made or revoked elsewhere is known here within [`REFRESH`], or at once by
+//! [`Keyring::refresh`].
 
 // Reading order: what a key is, then the ring.
 mod secret;
@@ -182,6 +183,14 @@ impl Keyring {
         self.commit(who, "revoke key", vec![Put { key, expect, body: None, tags: Vec::new(), audited: true }]).await
     }
 
+    /// Reads the keys again if the books changed.
+    ///
+    /// # Errors
+    /// See [`Error`]; the keys known before stay valid.
+    pub async fn refresh(&self) -> Result<(), Error> {
+        self.shared.refresh(&*self.books).await
+    }
+
     /// All keys, by id.
     pub fn list(&self) -> Vec<Listed> {
         let keys = self.shared.keys.load();
@@ -222,7 +231,7 @@ impl Keyring {
         // Keys are no part of what is billed: they have no place in log time.
         let log_time = Instant::default();
         self.books.commit(Commit { who: who.to_owned(), action: action.to_owned(), log_time, puts }).await?;
-        self.shared.refresh(&*self.books).await
+        self.refresh().await
     }
 }
 

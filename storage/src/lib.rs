@@ -8,6 +8,7 @@
 //! | [`books::Books`] | what people edit and auditors read | SQLite | PostgreSQL |
 
 // Reading order: the log and what stands in it, what comes out of it, the books, then the backends.
+pub mod again;
 pub mod books;
 pub mod charges;
 pub mod clickhouse;

@@ -1,7 +1,8 @@
 //! The gRPC way in, with a generated client.
 
-use crate::setup::{NOW_SECONDS, System, event, request, start, told, with_key};
+use crate::setup::{NOW_SECONDS, System, event, request, start, start_empty, told, with_key};
 use ingest::Options;
+use pricing::id::TenantId;
 use pricing::time::Instant;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use tonic::{Code, Status};
 
 #[tokio::test]
 async fn good_events_stand_in_the_log_and_bad_ones_in_the_answer() {
-    let System { ingest, log, mut client } = start(Options::default()).await;
+    let System { ingest, log, mut client, .. } = start(Options::default()).await;
     log.open();
     let mut timeless = event("e-3", "c-3", "3");
     timeless.time = None;
@@ -68,6 +69,43 @@ async fn callers_are_told_apart() {
     }
     let tenants: Vec<String> = log.events().into_iter().map(|seen| seen.tenant).collect();
     assert_eq!(tenants, ["acme", "slow"]);
+}
+
+#[tokio::test]
+async fn nobody_is_refused_as_unknown_before_the_books_were_looked_at_again() {
+    let System { ingest, log, books, client } = start_empty(Options::default()).await;
+    log.open();
+    let send = |key: &'static str| {
+        let mut client = client.clone();
+        async move { client.ingest(with_key(key, request(0, vec![event("e-1", "c-1", "1")]))).await }
+    };
+    let reason = |refused: Result<_, Status>| told(&refused.unwrap_err()).1;
+    let looks = || books.looks.load(Ordering::SeqCst);
+    // The books know neither; then both, at once; what the pictures know, nobody looks up.
+    assert_eq!(reason(send("installation").await), "TENANT_MISSING");
+    books.declared.lock().unwrap().push(TenantId::new("acme").unwrap());
+    assert_eq!(send("installation").await.unwrap().into_inner().accepted, 1);
+    books.made.lock().unwrap().push("made".to_owned());
+    assert_eq!(send("made").await.unwrap().into_inner().accepted, 1);
+    assert_eq!(looks(), 3);
+    send("made").await.unwrap();
+    send("installation").await.unwrap();
+    assert_eq!(looks(), 3);
+    // Over HTTP alike, and looks keep their distance however many keys are wrong.
+    books.made.lock().unwrap().push("another".to_owned());
+    let request = http::Request::post("/v1/events").header("content-type", "application/x-ndjson");
+    let request = request.header("authorization", "Bearer another").body(axum::body::Body::empty()).unwrap();
+    assert_eq!(ingest.router().call(request).await.unwrap().status(), 200);
+    let (before, began) = (looks(), std::time::Instant::now());
+    let wrong: tokio::task::JoinSet<_> = (0..100).map(|_| send("nobody")).collect();
+    assert!(wrong.join_all().await.into_iter().all(|refused| reason(refused) == "KEY_UNKNOWN"));
+    let looked = u64::try_from(looks() - before).unwrap();
+    assert!(looked <= 1 + began.elapsed().as_secs(), "{looked} looks");
+    // Books that cannot be read change nothing.
+    books.is_away.store(true, Ordering::SeqCst);
+    books.made.lock().unwrap().push("late".to_owned());
+    assert_eq!(reason(send("late").await), "KEY_UNKNOWN");
+    assert_eq!(send("made").await.unwrap().into_inner().accepted, 1);
 }
 
 #[tokio::test]

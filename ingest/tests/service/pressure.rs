@@ -165,7 +165,7 @@ async fn calls_under_way_have_a_limit() {
 
 #[tokio::test]
 async fn it_is_ready_while_the_log_takes_appends() {
-    let System { ingest, log, mut client } = start(Options::default()).await;
+    let System { ingest, log, mut client, .. } = start(Options::default()).await;
     log.open();
     let message = |id: &str| with_key("acme-ingest", request(1, vec![event(id, "c-1", "1")]));
     assert_eq!(ingest.ready(), Ok(()));
@@ -215,7 +215,7 @@ async fn a_call_that_is_given_up_still_counts_until_it_is_written() {
 
 #[tokio::test]
 async fn the_end_waits_for_what_was_taken() {
-    let System { ingest, log, mut client } = start(Options::default()).await;
+    let System { ingest, log, mut client, .. } = start(Options::default()).await;
     let (sender, receiver) = mpsc::channel(4);
     sender.send(request(1, vec![event("e-1", "c-1", "1")])).await.unwrap();
     let requests = ReceiverStream::new(receiver);

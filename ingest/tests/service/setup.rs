@@ -11,7 +11,9 @@ use proto::status::Problem;
 use proto::v1;
 use proto::v1::ingest_service_client::IngestServiceClient;
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use storage::again::{Again, Look};
 use storage::keyring::{Caller, Scope};
 use storage::log::{Entry, Error, Log};
 use storage::record::{Record, decode};
@@ -50,6 +52,7 @@ pub(crate) struct Seen {
 pub(crate) struct System {
     pub(crate) ingest: Ingest,
     pub(crate) log: Arc<HeldLog>,
+    pub(crate) books: Arc<Books>,
     pub(crate) client: IngestServiceClient<Channel>,
 }
 
@@ -135,8 +138,48 @@ impl Log for HeldLog {
     }
 }
 
-fn caller(key: &str) -> Option<Caller> {
+/// What the books hold, and whether they can be read.
+pub(crate) struct Books {
+    catalogs: Arc<Catalogs>,
+    /// Keys that were made elsewhere and are not known here yet.
+    pub(crate) made: Mutex<Vec<String>>,
+    /// Tenants that were declared elsewhere.
+    pub(crate) declared: Mutex<Vec<TenantId>>,
+    known: Mutex<Vec<String>>,
+    pub(crate) looks: AtomicUsize,
+    pub(crate) is_away: AtomicBool,
+}
+
+/// Shares them with the service.
+struct Looked(Arc<Books>);
+
+impl Books {
+    fn new(catalogs: &Arc<Catalogs>) -> Self {
+        let (made, known, declared) = (Mutex::default(), Mutex::default(), Mutex::default());
+        let (looks, is_away) = (AtomicUsize::new(0), AtomicBool::new(false));
+        Self { catalogs: catalogs.clone(), made, declared, known, looks, is_away }
+    }
+}
+
+#[async_trait]
+impl Look for Looked {
+    async fn look(&self) -> Result<(), String> {
+        let Looked(books) = self;
+        books.looks.fetch_add(1, Ordering::SeqCst);
+        if books.is_away.load(Ordering::SeqCst) {
+            return Err("away".to_owned());
+        }
+        books.known.lock().unwrap().clone_from(&books.made.lock().unwrap());
+        for tenant in books.declared.lock().unwrap().iter() {
+            books.catalogs.put(tenant.clone(), catalog());
+        }
+        Ok(())
+    }
+}
+
+fn caller(books: &Books, key: &str) -> Option<Caller> {
     let (tenant, scope) = match key {
+        made if books.known.lock().unwrap().iter().any(|known| known == made) => (Some("acme"), Scope::Ingest),
         "acme-ingest" => (Some("acme"), Scope::Ingest),
         "acme-read" => (Some("acme"), Scope::Read),
         "slow-ingest" => (Some("slow"), Scope::Ingest),
@@ -160,18 +203,31 @@ pub(crate) fn catalog() -> Tenant {
 
 /// Ingest on a held log of four shards, served on a port.
 pub(crate) async fn start(options: Options) -> System {
+    let system = start_empty(options).await;
+    system.books.catalogs.put(TenantId::new("acme").unwrap(), catalog());
+    system.books.catalogs.put(TenantId::new("slow").unwrap(), Tenant { events_per_second: 1, ..catalog() });
+    system
+}
+
+/// The same before it knows of any tenant.
+pub(crate) async fn start_empty(options: Options) -> System {
     let (log, catalogs) = (HeldLog::new(4), Arc::new(Catalogs::new()));
-    catalogs.put(TenantId::new("acme").unwrap(), catalog());
-    let clock = || Instant::from_parts(NOW_SECONDS, 0).unwrap();
-    let parts = Parts { log: log.clone(), keys: Arc::new(caller), catalogs: catalogs.clone(), clock: Arc::new(clock) };
+    let books = Arc::new(Books::new(&catalogs));
+    let asked = books.clone();
+    let parts = Parts {
+        log: log.clone(),
+        keys: Arc::new(move |key: &str| caller(&asked, key)),
+        catalogs,
+        again: Arc::new(Again::new(Looked(books.clone()))),
+        clock: Arc::new(|| Instant::from_parts(NOW_SECONDS, 0).unwrap()),
+    };
     let ingest = Ingest::start(options, parts);
-    catalogs.put(TenantId::new("slow").unwrap(), Tenant { events_per_second: 1, ..catalog() });
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let incoming = tokio_stream::wrappers::TcpListenerStream::new(listener);
     tokio::spawn(tonic::transport::Server::builder().add_service(ingest.grpc()).serve_with_incoming(incoming));
     let client = IngestServiceClient::connect(format!("http://{address}")).await.unwrap();
-    System { ingest, log, client }
+    System { ingest, log, books, client }
 }
 
 pub(crate) fn with_key<T>(key: &str, message: T) -> Request<T> {

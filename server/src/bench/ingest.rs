@@ -12,6 +12,7 @@ use pricing::time::Instant;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use storage::again::Again;
 use storage::embedded;
 use storage::keyring::{Caller, Scope};
 use storage::log::Log;
@@ -98,6 +99,7 @@ fn start(log: Arc<dyn Log>, customers: u32) -> Result<(ingest::Ingest, TenantId)
         log,
         keys: Arc::new(move |_: &str| Some(caller.clone())),
         catalogs,
+        again: Arc::new(Again::new(())),
         clock: Arc::new(move || now),
     };
     Ok((ingest::Ingest::start(ingest::Options::default(), parts), tenant))

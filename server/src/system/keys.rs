@@ -8,12 +8,19 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
+use storage::again::{Again, Look};
 use storage::books::Books;
 use storage::keyring::{Caller, Error, Keyring, Scope};
 
 /// The keyring behind the stages' traits. Clones share it.
 #[derive(Clone)]
-pub(super) struct Keys(Arc<Keyring>);
+pub(super) struct Keys {
+    ring: Arc<Keyring>,
+    again: Arc<Again>,
+}
+
+/// The keyring, to be looked at again.
+struct Ring(Arc<Keyring>);
 
 /// 16 random bytes.
 ///
@@ -35,12 +42,25 @@ impl Keys {
         if let Some(file) = file {
             first_key(&keyring, file).await?;
         }
-        Ok(Self(Arc::new(keyring)))
+        let ring = Arc::new(keyring);
+        Ok(Self { again: Arc::new(Again::new(Ring(ring.clone()))), ring })
+    }
+
+    /// What reads the keys again.
+    pub(super) fn to_look_at(&self) -> impl Look + use<> {
+        Ring(self.ring.clone())
     }
 
     /// Whose key it is; none for one that is unknown or revoked.
     pub(super) fn caller(&self, key: &str) -> Option<Caller> {
-        self.0.authenticate(key)
+        self.ring.authenticate(key)
+    }
+}
+
+#[async_trait]
+impl Look for Ring {
+    async fn look(&self) -> std::result::Result<(), String> {
+        self.0.refresh().await.map_err(|error| error.to_string())
     }
 }
 
@@ -71,7 +91,13 @@ pub(crate) async fn first_key(keyring: &Keyring, file: &Path) -> Result<bool> {
 #[async_trait]
 impl invoicer::services::Keys for Keys {
     async fn authenticate(&self, key: &str) -> std::result::Result<Option<Caller>, Unavailable> {
-        Ok(self.0.authenticate(key))
+        let known = self.caller(key);
+        if known.is_some() {
+            return Ok(known);
+        }
+        // Another process may have made it since the keys were read.
+        self.again.look().await;
+        Ok(self.caller(key))
     }
 
     async fn create(
@@ -80,22 +106,22 @@ impl invoicer::services::Keys for Keys {
         scope: Scope,
         who: &str,
     ) -> std::result::Result<(String, String), Unavailable> {
-        let made = self.0.create(tenant.cloned(), scope, who).await.map_err(|error| unavailable(&error))?;
+        let made = self.ring.create(tenant.cloned(), scope, who).await.map_err(|error| unavailable(&error))?;
         Ok((made.id, made.key))
     }
 
     async fn list(&self, tenant: Option<&TenantId>) -> std::result::Result<Vec<Key>, Unavailable> {
-        let keys = self.0.list().into_iter().filter(|key| tenant.is_none() || key.tenant.as_ref() == tenant);
+        let keys = self.ring.list().into_iter().filter(|key| tenant.is_none() || key.tenant.as_ref() == tenant);
         let listed = keys.map(|key| Key { id: key.id, tenant: key.tenant, scope: key.scope, revoked: false });
         Ok(listed.collect())
     }
 
     async fn revoke(&self, tenant: Option<&TenantId>, id: &str, who: &str) -> std::result::Result<bool, Unavailable> {
         let is_theirs = |key: &storage::keyring::Listed| tenant.is_none() || key.tenant.as_ref() == tenant;
-        if !self.0.list().iter().any(|key| key.id == id && is_theirs(key)) {
+        if !self.ring.list().iter().any(|key| key.id == id && is_theirs(key)) {
             return Ok(false);
         }
-        match self.0.revoke(id, who).await {
+        match self.ring.revoke(id, who).await {
             Ok(()) => Ok(true),
             Err(Error::NotFound { .. }) => Ok(false),
             Err(error) => Err(unavailable(&error)),

@@ -10,6 +10,7 @@ use super::state::{State, wall};
 use super::web;
 use crate::config::{self, Config};
 use crate::failure::{Failure, Result};
+use async_trait::async_trait;
 use ingest::Ingest;
 use invoicer::Invoicer;
 use invoicer::ledger::{Clock, Ledger};
@@ -18,6 +19,7 @@ use pricing::time::Instant;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
+use storage::again::{Again, Look};
 use storage::books::Books;
 use storage::charges::Charges;
 use storage::log::Log;
@@ -33,6 +35,12 @@ pub(super) struct Stages {
     pub(super) books: Option<Arc<dyn Books>>,
     /// Under which name the lease is held.
     pub(super) holder: String,
+}
+
+/// What ingest knows of the books.
+struct Pictures {
+    keys: Box<dyn Look>,
+    catalogs: web::Refresh,
 }
 
 /// How often ingest looks whether a catalog changed.
@@ -127,15 +135,18 @@ impl Stages {
         let source = Arc::new(catalogs::Source::new(books.clone()));
         catalogs.refresh(&*source).await.map_err(Failure::refused)?;
         let known = keys.clone();
+        let refresh = web::Refresh { source: source.clone(), catalogs: catalogs.clone() };
+        let pictures = Pictures { keys: Box::new(keys.to_look_at()), catalogs: refresh.clone() };
         let parts = ingest::Parts {
             log: self.log.clone(),
             keys: Arc::new(move |key: &str| known.caller(key)),
             catalogs: catalogs.clone(),
+            again: Arc::new(Again::new(pictures)),
             clock: self.receipt_clock(books, tasks).await?,
         };
         let _ = self.state.ingest.set(Ingest::start(self.config.ingest.clone(), parts));
-        tasks.spawn(ingest::catalogs::follow(catalogs.clone(), source.clone(), CATALOGS_EVERY));
-        Ok(web::Refresh { source, catalogs })
+        tasks.spawn(ingest::catalogs::follow(catalogs, source, CATALOGS_EVERY));
+        Ok(refresh)
     }
 
     /// Waits until every shard has its first record: nothing may stand before it.
@@ -183,6 +194,15 @@ impl Stages {
             }
         });
         Ok(Arc::new(move || Instant::from_nanos(shown.load(Ordering::Relaxed))))
+    }
+}
+
+#[async_trait]
+impl Look for Pictures {
+    async fn look(&self) -> std::result::Result<(), String> {
+        let web::Refresh { source, catalogs } = &self.catalogs;
+        let (keys, catalogs) = tokio::join!(self.keys.look(), catalogs.refresh(&**source));
+        keys.and(catalogs)
     }
 }
 

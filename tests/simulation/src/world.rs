@@ -20,6 +20,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use storage::again::Again;
 use storage::keyring::{Caller, Scope};
 use storage::shard::{Shard, ShardCount};
 use tokio::task::AbortHandle;
@@ -250,6 +251,7 @@ impl World {
             log: Arc::new(gate.clone()),
             keys: Arc::new(keys),
             catalogs: known,
+            again: Arc::new(Again::new(())),
             clock: Arc::new(clock),
         };
         let options = ingest::Options {
