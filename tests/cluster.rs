@@ -54,7 +54,8 @@ fn config(folder: &Path, kafka: &Kafka, clickhouse: &ClickHouse, postgres: &Post
          [log]\nkafka = {{brokers = \"{}\", topic = \"farthing\", shards = 4, replication = 1}}\n\
          [charges]\nclickhouse = {{url = \"{}\", database = \"farthing\", user = \"default\"}}\n\
          [books]\npostgres = {{url = \"{}\", password_file = \"{dir}/password\", ca_file = \"{}\"}}\n\
-         [rater]\ndata = \"{dir}/rater\"\nsnapshots = \"{dir}/copies\"\n",
+         [rater]\ndata = \"{dir}/rater\"\nsnapshots = \"{dir}/copies\"\n\
+         [invoicer]\nname = \"biller\"\n",
         kafka.bootstrap(),
         clickhouse.url(),
         postgres.url(),

@@ -4,15 +4,18 @@
 
 mod support;
 
-use invoicer::ledger::{Clock, Draft, Ledger, Tenant};
+use async_trait::async_trait;
+use bytes::Bytes;
+use invoicer::ledger::{Clock, Draft, Ledger, LogIdentity, Tenant};
 use invoicer::publisher::{self, Announcement, Target};
 use invoicer::{Invoicer, Parts};
 use pricing::time::Span;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
-use storage::log::Log as _;
+use storage::log::{Entry, Error, Log};
 use storage::record::{Control, Record, decode};
-use storage::shard::{Offset, ShardCount};
+use storage::shard::{Offset, Shard, ShardCount};
 use storage::sim::World;
 use support::{CATALOG, Halts, System, apply, at, parts};
 use tonic::Code;
@@ -91,6 +94,48 @@ async fn the_second_takes_over_and_the_first_writes_nothing_more() {
     third.await.unwrap().unwrap();
     assert!(before.elapsed() < Duration::from_secs(3), "{:?}", before.elapsed());
     assert!(second.publisher().turn().await.is_err());
+}
+
+/// A log that takes its time.
+struct Slow(Arc<dyn Log>);
+
+#[async_trait]
+impl Log for Slow {
+    fn shards(&self) -> ShardCount {
+        self.0.shards()
+    }
+
+    async fn append(&self, shard: Shard, records: Vec<Bytes>) -> Result<Offset, Error> {
+        self.0.append(shard, records).await
+    }
+
+    async fn read(&self, shard: Shard, from: Offset, bytes_max: usize) -> Result<Vec<Entry>, Error> {
+        self.0.read(shard, from, bytes_max).await
+    }
+
+    async fn bounds(&self, shard: Shard) -> Result<Range<Offset>, Error> {
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        self.0.bounds(shard).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn opening_a_slow_log_keeps_the_lease() {
+    let world = World::new(ShardCount::new(2).unwrap());
+    let begun = tokio::time::Instant::now();
+    let slow = Parts { log: Arc::new(Slow(world.log.clone())), ..parts(&world, &Arc::default()) };
+    let first = tokio::spawn(Invoicer::start(slow, options("first", begun)));
+    // It leads once the books name its log.
+    let ledger = Ledger::new(world.books.clone());
+    while ledger.get::<LogIdentity>(None, LogIdentity::ID).await.unwrap().is_none() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let second = tokio::spawn(Invoicer::start(parts(&world, &Arc::default()), options("second", begun)));
+    let first = first.await.unwrap().unwrap();
+    assert!(begun.elapsed() > Duration::from_secs(40), "longer than a lease");
+    assert!(!second.is_finished(), "the second stands by all the while");
+    apply(&first, CATALOG).await.unwrap();
+    second.abort();
 }
 
 /// No record stands twice, and log time never goes back.

@@ -102,7 +102,7 @@ impl System {
         let (stopping, stop) = watch::channel(false);
         let serving = tokio::spawn(web::serve(config.port.clone(), listener.connections(), routes, stop));
         let following = tokio::spawn(web::follow_health(health.clone(), state.clone()));
-        let (key_file, holder) = (config.key_file.clone(), stages::holder(&config, address.port()));
+        let (key_file, holder) = (config.key_file.clone(), stages::holder(&config, address.port())?);
         let stages = Stages { config, state: state.clone(), log, charges: charges.clone(), books, holder };
         let working = tokio::spawn(stages.run());
         Ok(Self { address, key_file, charges, state, rater, health, working, following, serving, stopping, backends })

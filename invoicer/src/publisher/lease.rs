@@ -21,6 +21,31 @@ pub(super) async fn take(ledger: &Ledger, options: &Options) -> Result<(), Error
     }
 }
 
+/// Does some work under the lease, and asks for more of it all the while, also once at the end.
+pub(super) async fn under<T>(
+    ledger: &Ledger,
+    options: &Options,
+    work: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    let renewed = async {
+        loop {
+            tokio::time::sleep(options.interval).await;
+            match ask(ledger, options).await {
+                Err(Error::LeaseLost) => return Error::LeaseLost,
+                Err(error) => tracing::warn!(%error, "the lease waits for the books"),
+                Ok(()) => {}
+            }
+        }
+    };
+    let done = tokio::select! {
+        biased;
+        done = work => done?,
+        lost = renewed => return Err(lost),
+    };
+    ask(ledger, options).await?;
+    Ok(done)
+}
+
 /// Asks for the lease once, or for more of it.
 async fn ask(ledger: &Ledger, options: &Options) -> Result<(), Error> {
     let now = (options.wall)();

@@ -18,7 +18,8 @@ pub type Wall = Arc<dyn Fn() -> Instant + Send + Sync>;
 /// How the clock runs.
 #[derive(Clone)]
 pub struct Options {
-    /// Who holds the lease: the same name after a restart, another for another process that may run at once.
+    /// Who holds the lease: a name that no process has which may run at once. A start with the name of the last holder does
+    /// not wait for its lease.
     pub holder: String,
     /// Log time of a new test system, which then moves by hand only; none: log time follows the wall clock.
     pub test_clock: Option<Instant>,
@@ -156,9 +157,10 @@ impl Publisher {
     /// # Errors
     /// See [`Error`].
     pub async fn start(ledger: Ledger, log: Arc<dyn Log>, options: Options) -> Result<Arc<Self>, Error> {
-        let asked = tokio::time::Instant::now();
         lease::take(&ledger, &options).await?;
-        open::open(&ledger, log.as_ref(), &options).await?;
+        // A log may take longer than the lease lasts.
+        lease::under(&ledger, &options, open::open(&ledger, log.as_ref(), &options)).await?;
+        let asked = tokio::time::Instant::now();
         let wall = (options.wall)();
         let (clock, revision) = begin_term(&ledger, wall, &options).await?;
         let state = State {

@@ -206,16 +206,19 @@ impl Look for Pictures {
     }
 }
 
-/// Under which name a process holds the lease: the same after a restart, another for another process.
-pub(super) fn holder(config: &Config, port: u16) -> String {
-    match (&config.invoicer.name, &config.books) {
-        (Some(name), _) => name.clone(),
-        // Its folder has one process at a time.
-        (None, Some(config::Books::Embedded { .. })) => "embedded".to_owned(),
-        (None, _) => {
-            let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
-            let name = name.or_else(|| std::env::var("HOSTNAME").ok()).unwrap_or_else(|| "farthing".to_owned());
-            format!("{}:{port}", name.trim())
-        }
+/// Under which name a process holds the lease. Where its folder has one process at a time, a restart leads at once. Books
+/// that are shared get a name that no other process has, whatever it is called: two with one name would each unseat the
+/// other. There a process that ended without a word is waited for until its lease is over.
+pub(super) fn holder(config: &Config, port: u16) -> Result<String> {
+    if matches!(config.books, Some(config::Books::Embedded { .. })) {
+        return Ok("embedded".to_owned());
     }
+    let host = || {
+        let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+        let name = name.or_else(|| std::env::var("HOSTNAME").ok()).unwrap_or_else(|| "farthing".to_owned());
+        format!("{}:{port}", name.trim())
+    };
+    let [one, two, three, four, ..] = keys::random()?;
+    let start = u32::from_le_bytes([one, two, three, four]);
+    Ok(format!("{}/{start:08x}", config.invoicer.name.clone().unwrap_or_else(host)))
 }
