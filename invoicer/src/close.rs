@@ -70,6 +70,8 @@ struct State {
     agenda: BTreeMap<Shard, BTreeSet<(Instant, Account)>>,
     /// Differences that were logged, so that each is logged once.
     reported: BTreeSet<String>,
+    /// Shards of which the store does not say how far they are: what it holds is damaged.
+    unread: BTreeSet<Shard>,
 }
 
 /// The tenants' catalogs.
@@ -210,7 +212,8 @@ impl Closer {
             }
         }
         self.held.store(state.chains.values().map(Chain::held).sum(), Ordering::Relaxed);
-        progress.next = state.agenda.values().filter_map(|agenda| agenda.first()).map(|(due, _)| *due).min();
+        let read = state.agenda.iter().filter(|(shard, _)| !state.unread.contains(shard));
+        progress.next = read.filter_map(|(_, agenda)| agenda.first()).map(|(due, _)| *due).min();
         let waiting = state.chains.iter().flat_map(|(key, chain)| chain.waiting.iter().map(|end| key.bill_id(*end)));
         progress.waiting = waiting.collect();
         Ok(progress)

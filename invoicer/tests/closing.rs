@@ -4,11 +4,16 @@
 
 mod support;
 
+use invoicer::{Invoicer, Parts};
+use std::sync::Arc;
 use storage::books::Books as _;
 use storage::charges::Charges as _;
+use storage::log::Log as _;
 use storage::output::{ChargeRow, ChargeRows, Counters, EventPlace, Output, Series};
-use storage::shard::{Offset, Shard};
-use support::{CATALOG, System, acme, at};
+use storage::shard::{Offset, Shard, ShardCount};
+use storage::sim::World;
+use support::broken::Broken;
+use support::{CATALOG, System, acme, at, options, parts};
 
 #[tokio::test(start_paused = true)]
 async fn a_period_becomes_an_invoice_after_its_review() {
@@ -169,7 +174,6 @@ async fn tamper(system: &System) {
     // The record at that offset has to be there, so that the fold goes on behind it.
     let waive = storage::record::Control::Barrier { version: 1 };
     system.world.charges.insert(vec![output]).await.unwrap();
-    use storage::log::Log as _;
     system.world.log.append(shard, vec![storage::record::encode_control(&waive)]).await.unwrap();
     let _ = Shard(0);
 }
@@ -302,4 +306,62 @@ subscriptions: [{id: s-9, customer: c-1, plan: yearly, from: 2026-02-01, anchor:
     assert!(summary.contains(&opened), "a year is not waited for: {summary:?}");
     assert_eq!(summary.len(), 3, "and it opens once: {summary:?}");
     assert_eq!(system.check().await.findings, Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_held_bill_brings_along_stands_on_no_other() {
+    let mut system = System::new("2026-01-01T00:00:00Z").await;
+    let file =
+        CATALOG.replace("plan: payg, from: 2026-01-01}", "plan: payg, from: 2026-01-01, until: 2026-02-01T06:00:00Z}");
+    system.apply(&file.replace("meters:", "billing: {review: 1h, zero: issue}\nmeters:")).await.unwrap();
+    system.send("c-1", "2026-01-10T00:00:00Z", "250").await;
+    system.advance("2026-02-01T02:30:00Z").await.unwrap();
+    // Late usage of January, and a year in advance: both belong on the next bill, which is held for being so large.
+    system.send("c-1", "2026-01-31T12:00:00Z", "100").await;
+    let yearly = r"
+apiVersion: farthing/v1
+tenant: acme
+plans: [{id: yearly, currency: USD, every: year, fees: [{id: base, amount: 120.00, when: advance}]}]
+subscriptions: [{id: s-9, customer: c-1, plan: yearly, from: 2026-02-01, anchor: 02-01}]
+";
+    system.apply(yearly).await.unwrap();
+    let bills = async || {
+        let all = system.summary().await;
+        all.into_iter().filter(|bill| bill.starts_with("c-1")).collect::<Vec<String>>()
+    };
+    system.advance("2026-02-05T00:00:00Z").await.unwrap();
+    let january = "c-1/USD/2026-02-01T00:00:00Z issued 2.50";
+    assert_eq!(
+        bills().await,
+        [january, "c-1/USD/2026-02-01T06:00:00Z held 121.00"],
+        "an opening bill has no part in it"
+    );
+    system.issue("c-1/USD/2026-02-01T06:00:00Z").await.unwrap();
+    system.advance("2026-02-08T00:00:00Z").await.unwrap();
+    assert_eq!(bills().await, [january, "c-1/USD/2026-02-01T06:00:00Z issued 121.00"]);
+    assert_eq!(system.check().await.findings, Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn damaged_charges_hold_up_what_they_concern() {
+    for shard_too in [false, true] {
+        let world = World::new(ShardCount::new(8).unwrap());
+        let shard_of = |customer: &[u8]| world.log.shards().of(&acme(), customer);
+        assert_ne!(shard_of(b"c-1"), shard_of(b"c-2"));
+        let broken = Broken::new(&world, "c-1", shard_too.then(|| shard_of(b"c-1")));
+        let parts = Parts { charges: Arc::new(broken), ..parts(&world, &Arc::default()) };
+        let invoicer = Invoicer::start(parts, options("2026-01-01T00:00:00Z")).await.unwrap();
+        let mut system = System::around(world.clone(), invoicer);
+        system.apply(CATALOG).await.unwrap();
+        system.send("c-1", "2026-01-10T00:00:00Z", "250").await;
+        system.send("c-2", "2026-01-11T00:00:00Z", "1000").await;
+        system.advance("2026-02-03T00:00:00Z").await.unwrap();
+        let mut expected = vec!["c-2/USD/2026-02-01T00:00:00Z issued 10.00"];
+        if !shard_too {
+            expected.insert(0, "c-1/USD/2026-02-01T00:00:00Z held 0.00");
+            let reason = system.bills().await.remove(0).value.reason.unwrap();
+            assert!(reason.contains("'s-1'") && reason.contains("damaged: by the test"), "{reason}");
+        }
+        assert_eq!(system.summary().await, expected);
+    }
 }

@@ -183,6 +183,35 @@ async fn a_shard_that_takes_nothing_holds_up_no_other() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_waiver_on_its_way_holds_up_no_bill() {
+    let world = World::new(ShardCount::new(2).unwrap());
+    let gate = Gate::new(&world);
+    let parts = invoicer::Parts { log: gate.clone(), ..parts(&world, &Arc::default()) };
+    let invoicer = Invoicer::start(parts, options("2026-01-01T00:00:00Z")).await.unwrap();
+    let mut system = System::around(world.clone(), invoicer);
+    system.apply(CATALOG).await.unwrap();
+    system.send_as("mystery", "c-1", "2026-01-12T00:00:00Z", "1").await;
+    system.advance("2026-02-01T05:00:00Z").await.unwrap();
+    gate.shut(world.log.shards().all());
+    let asked = tokio::time::Instant::now();
+    let passed = async {
+        // The waiver waits for the log by now.
+        let ledger = system.ledger();
+        while ledger.all::<Outbox>(None, &Filter::default()).await.unwrap().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        system.invoicer.closer().pass().await.unwrap();
+        asked.elapsed()
+    };
+    let (waived, passed) = tokio::join!(system.waive("c-1/USD/2026-02-01T00:00:00Z"), passed);
+    assert_eq!(waived.unwrap_err().code(), Code::Unavailable);
+    assert!(passed < Duration::from_secs(1), "{passed:?}");
+    gate.shut([]);
+    system.advance("2026-02-05T00:00:00Z").await.unwrap();
+    assert!(system.summary().await.contains(&"c-1/USD/2026-02-01T00:00:00Z skipped 0.00".to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
 async fn lost_answers_and_refusals_change_nothing_in_the_end() {
     let (mut refused, mut answer_lost) = (0, 0);
     for seed in 0..20 {

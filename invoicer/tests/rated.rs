@@ -137,3 +137,51 @@ async fn what_a_damaged_record_said_is_restated_when_it_is_skipped() {
     assert!(has("c-3/EUR/2026-02-01T00:00:00Z issued 9.00"), "{summary:?}");
     assert!(has("c-1/EUR/2026-01-31T23:00:00Z"), "{summary:?}");
 }
+
+const OWN: &str = r"
+apiVersion: farthing/v1
+tenant: acme
+meters: [{id: calls, event: call, aggregate: sum, value: n}]
+plans:
+  - {id: plain, currency: EUR, every: month, prices: [{id: calls, meter: calls, per_unit: {each: 1}}]}
+  - id: table
+    currency: EUR
+    every: month
+    prices:
+      - {id: size, meter: calls, dimensional: {by: [n], rows: [{is: ['7'], each: 1.00}], default: {each: 0.50}}}
+customers: [{id: c-2}, {id: c-3}]
+subscriptions:
+  - {id: s-2, customer: c-2, plan: table, from: 2026-01-01, overrides: {size: {per_unit: {each: 2}}}}
+  - id: s-3
+    customer: c-3
+    plan: plain
+    from: 2026-01-01
+    overrides: {calls: {dimensional: {by: [n], rows: [{is: ['7'], each: 3}], default: {each: 0.50}}}}
+";
+
+#[tokio::test]
+async fn a_price_of_another_kind_than_the_plans_adds_up() {
+    let mut system = System::rated(World::new(ShardCount::new(2).unwrap()), "2026-01-01T00:00:00Z").await;
+    system.apply(OWN).await.unwrap();
+    system.advance("2026-01-20T00:00:00Z").await.unwrap();
+    for customer in ["c-2", "c-3"] {
+        system.send(customer, "2026-01-10T00:00:00Z", "7").await;
+        system.send(customer, "2026-01-10T00:00:00Z", "8").await;
+    }
+    system.advance("2026-02-01T01:10:00Z").await.unwrap();
+    // In the store, but not yet in a manifest: what the bill stands on is counted row by row.
+    for customer in ["c-2", "c-3"] {
+        system.send(customer, "2026-01-10T00:00:00Z", "7").await;
+    }
+    system.advance("2026-02-01T01:20:00Z").await.unwrap();
+    for (id, total) in [("c-2/EUR/2026-02-01T00:00:00Z", "30.00"), ("c-3/EUR/2026-02-01T00:00:00Z", "25.00")] {
+        let issued = system.issue(id).await.unwrap().summary.unwrap();
+        assert_eq!((issued.status.as_str(), issued.total.as_str()), ("issued", total));
+    }
+    system.advance("2026-03-03T00:00:00Z").await.unwrap();
+    let summary = system.summary().await;
+    let has = |bill: &str| summary.iter().any(|one| one == bill);
+    assert!(has("c-2/EUR/2026-03-01T00:00:00Z issued 14.00"), "{summary:?}");
+    assert!(has("c-3/EUR/2026-03-01T00:00:00Z issued 21.00"), "{summary:?}");
+    assert_eq!(system.check().await.findings, Vec::<String>::new());
+}

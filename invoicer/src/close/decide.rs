@@ -6,7 +6,7 @@
 //! | parked events inside its periods, not waived | held |
 //! | a total below zero, or unlike the last by more than `hold_above` | held, until a person issues it |
 //! | the review is not over, or a bill before it is not issued | draft |
-//! | nothing but zeros | skipped, unless zeros are to be issued |
+//! | nothing but zeros | skipped, unless zeros are to be issued; without period and lines in any case |
 //! | otherwise | issued |
 
 use super::chain::{Chain, Key};
@@ -86,12 +86,8 @@ impl Situation {
 
     /// True for a final bill that has nothing to say: what was late settles to what it was.
     pub(super) fn is_nothing(&self, chain: &Chain) -> bool {
-        let lines = match &self.prepared {
-            Some(Ok(prepared)) => &prepared.bill.lines[..],
-            _ => return false,
-        };
-        let end = self.period.end;
-        lines.is_empty() && self.period.start == end && !chain.open.contains_key(&end) && !chain.stored.late.is_empty()
+        let Some(Ok(prepared)) = &self.prepared else { return false };
+        is_empty(&prepared.bill) && !chain.open.contains_key(&self.period.end) && !chain.stored.late.is_empty()
     }
 
     /// Decides. `first`: every bill before it is issued. `asked`: a person wants it issued now.
@@ -132,7 +128,8 @@ impl Situation {
                 bill.reason.clone_from(&alarm);
             }
         }
-        let zero = content.as_ref().is_some_and(|content| content.zero) && !desk.terms.issue_zero;
+        let is_skipped = |content: &Bill| content.zero && (!desk.terms.issue_zero || is_empty(content));
+        let zero = content.as_ref().is_some_and(is_skipped);
         let reviewed = asked || ((desk.terms.auto || zero) && bill.since.plus(desk.terms.review) <= log_time);
         bill.status = match (&bill.reason, first && reviewed) {
             (Some(_), _) => Status::Held,
@@ -154,6 +151,11 @@ impl Decision {
         let report = format!("bill {} is held: {alarm}", key.bill_id(self.bill.period.end));
         reported.insert(report.clone()).then_some(report)
     }
+}
+
+/// True for a bill that has no period of its own and nothing to say.
+fn is_empty(content: &Bill) -> bool {
+    content.lines.is_empty() && content.period.start == content.period.end
 }
 
 fn parked(count: u64) -> String {

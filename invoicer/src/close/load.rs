@@ -7,7 +7,9 @@ use pricing::currency::Currency;
 use pricing::id::{CustomerId, TenantId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use storage::charges;
 use storage::output::Manifest;
+use storage::shard::Shard;
 
 /// A value of the books and the revision of its document; none while it has none.
 #[derive(Clone, Copy, Debug, Default)]
@@ -39,6 +41,7 @@ impl Closer {
             dirty: BTreeSet::new(),
             agenda: BTreeMap::new(),
             reported: BTreeSet::new(),
+            unread: BTreeSet::new(),
         };
         state.all_dirty();
         Ok(state)
@@ -94,9 +97,10 @@ impl Closer {
     /// The cursor and what is late are committed together. False when none came.
     pub(super) async fn read_manifests(&self, state: &mut State) -> Result<bool, Error> {
         let mut is_new = false;
+        state.unread.clear();
         loop {
             let mut cursor = state.cursor.value.clone();
-            let manifests = self.manifests_after(&mut cursor).await?;
+            let manifests = self.manifests_after(&mut cursor, state).await?;
             if manifests.is_empty() {
                 return Ok(is_new);
             }
@@ -125,10 +129,23 @@ impl Closer {
     }
 
     /// The next manifests of all shards, [`MANIFESTS_MAX`] at most; moves the cursor behind them.
-    async fn manifests_after(&self, cursor: &mut Cursor) -> Result<Vec<Manifest>, Error> {
-        let shards = self.publisher.shards().all();
+    /// Shards that hold damaged ones are written down, and read no further.
+    async fn manifests_after(&self, cursor: &mut Cursor, state: &mut State) -> Result<Vec<Manifest>, Error> {
+        let shards = self.publisher.shards().all().filter(|shard| !state.unread.contains(shard));
         let after: Vec<_> = shards.map(|shard| (shard, cursor.manifests.get(&shard).copied())).collect();
-        let manifests = self.charges.manifests(&after, MANIFESTS_MAX).await?;
+        let manifests = match self.charges.manifests(&after, MANIFESTS_MAX).await {
+            Err(charges::Error::Damaged { .. }) => {
+                let mut manifests = Vec::new();
+                for one in &after {
+                    match self.charges.manifests(std::slice::from_ref(one), MANIFESTS_MAX).await {
+                        Err(error @ charges::Error::Damaged { .. }) => state.leave_out(one.0, &error),
+                        told => manifests.extend(told?),
+                    }
+                }
+                manifests
+            }
+            told => told?,
+        };
         cursor.manifests.extend(manifests.iter().map(|manifest| (manifest.position.shard, manifest.position)));
         Ok(manifests)
     }
@@ -140,6 +157,15 @@ impl State {
     pub(super) fn all_dirty(&mut self) {
         for (tenant, desk) in &self.desks {
             self.dirty.extend(desk.customers.keys().map(|customer| (tenant.clone(), customer.clone())));
+        }
+    }
+
+    /// Leaves a shard's bills as they are while the store does not say how far they are.
+    pub(super) fn leave_out(&mut self, shard: Shard, error: &charges::Error) {
+        self.unread.insert(shard);
+        let report = format!("the bills of shard {shard} wait: {error}");
+        if self.reported.insert(report.clone()) {
+            tracing::error!("{report}");
         }
     }
 

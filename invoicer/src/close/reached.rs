@@ -4,6 +4,7 @@
 use super::{Account, Closer, Error, State};
 use pricing::time::Instant;
 use std::collections::{BTreeMap, BTreeSet};
+use storage::charges;
 use storage::shard::{Shard, ShardCount};
 
 /// Log time as the store has it, by shard.
@@ -24,10 +25,17 @@ impl Closer {
             let is_new = self.read_manifests(state).await?;
             let missing = reached.missing(state, log_time);
             if missing.is_empty() && !is_new {
+                reached.times.retain(|shard, _| !state.unread.contains(shard));
                 return Ok(reached);
             }
             for shard in missing {
-                let boundary = self.charges.boundary(shard).await?;
+                let boundary = match self.charges.boundary(shard).await {
+                    Err(error @ charges::Error::Damaged { .. }) => {
+                        state.leave_out(shard, &error);
+                        None
+                    }
+                    told => told?,
+                };
                 let time = boundary.map_or(Instant::MIN, |boundary| boundary.log_time);
                 reached.times.insert(shard, time.min(log_time));
             }

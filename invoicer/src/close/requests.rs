@@ -63,8 +63,10 @@ impl Closer {
         *state = None;
         let receipt = turn.publish(draft, &[Announcement { shards: Target::One(shard), record }]).await?;
         drop(turn);
+        // A shard may take its time: nobody else's bills wait for it.
+        drop(state);
         receipt.durable().await?;
-        self.settled(&mut state, None).await?;
+        self.settled(&mut *self.state.lock().await, None).await?;
         Ok(self.bill(tenant, id).await?.value)
     }
 

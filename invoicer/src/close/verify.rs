@@ -71,8 +71,15 @@ pub(crate) async fn difference(
             "subscription '{}' in its period from {}: its charges add up to more than can be kept: {reason}",
             key.subscription, key.start
         ))),
+        Err(Error::Charges(error @ charges::Error::Damaged { .. })) => Ok(Some(unreadable(&key, &error.to_string()))),
         Err(error) => Err(error),
     }
+}
+
+/// That a period's charges are not what was written.
+pub(super) fn unreadable(period: &PeriodKey, reason: &str) -> String {
+    let PeriodKey { subscription, start, .. } = period;
+    format!("subscription '{subscription}' in its period from {start}: {reason}")
 }
 
 /// A store's sums as a manifest has them: by table row only for prices that have a table.

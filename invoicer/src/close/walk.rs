@@ -42,6 +42,8 @@ struct Walk<'a> {
 #[derive(Default)]
 pub(super) struct Found {
     manifests: BTreeMap<PeriodKey, (Manifest, Vec<Sum>)>,
+    /// Periods of which the store holds something else than was written, and what it says.
+    damaged: BTreeMap<PeriodKey, String>,
 }
 
 /// A change to a chain that takes effect once it is committed.
@@ -91,33 +93,36 @@ impl Closer {
         }
         let Some(tenant) = tenant.filter(|_| !keys.is_empty()) else { return Ok(Found::default()) };
         let keys: Vec<PeriodKey> = keys.into_iter().collect();
+        match self.found(tenant, &keys).await {
+            Err(charges::Error::Overflow { .. } | charges::Error::Damaged { .. }) => {}
+            told => return Ok(told?),
+        }
+        // One period harms no other: each is asked for by itself.
+        let mut found = Found::default();
+        for key in keys {
+            match self.found(tenant, std::slice::from_ref(&key)).await {
+                Err(error @ charges::Error::Damaged { .. }) => drop(found.damaged.insert(key, error.to_string())),
+                told => found.manifests.extend(told?.manifests),
+            }
+        }
+        Ok(found)
+    }
+
+    async fn found(&self, tenant: &TenantId, keys: &[PeriodKey]) -> Result<Found, charges::Error> {
         // Manifests first: rows that come in between make the sums differ, and then the rows are counted one by one.
-        let manifests = self.charges.newest(tenant, &keys).await?;
-        let sums = self.sums(tenant, &keys).await?;
-        let mut sums: BTreeMap<PeriodKey, Vec<Sum>> = keys.into_iter().zip(sums).collect();
+        let manifests = self.charges.newest(tenant, keys).await?;
+        let sums = match self.charges.sums(tenant, keys).await {
+            // So they are where the totals cannot be kept.
+            Err(charges::Error::Overflow { .. }) if keys.len() == 1 => Vec::new(),
+            told => told?,
+        };
+        let mut sums: BTreeMap<&PeriodKey, Vec<Sum>> = keys.iter().zip(sums).collect();
         let with_sums = manifests.into_iter().map(|manifest| {
             let key = verify::key(&manifest);
             let sums = sums.remove(&key).unwrap_or_default();
             (key, (manifest, sums))
         });
-        Ok(Found { manifests: with_sums.collect() })
-    }
-
-    /// What the charges of each period come to. Totals that cannot be kept harm no other period: theirs are left empty, and
-    /// its rows are counted one by one.
-    async fn sums(&self, tenant: &TenantId, keys: &[PeriodKey]) -> Result<Vec<Vec<Sum>>, Error> {
-        match self.charges.sums(tenant, keys).await {
-            Err(charges::Error::Overflow { .. }) => {}
-            told => return Ok(told?),
-        }
-        let mut sums = Vec::with_capacity(keys.len());
-        for key in keys {
-            match self.charges.sums(tenant, std::slice::from_ref(key)).await {
-                Err(charges::Error::Overflow { .. }) => sums.push(Vec::new()),
-                told => sums.extend(told?),
-            }
-        }
-        Ok(sums)
+        Ok(Found { manifests: with_sums.collect(), damaged: BTreeMap::new() })
     }
 
     /// Decides on the next bill of every walk and commits all decisions together.
@@ -143,9 +148,9 @@ impl Closer {
                 walk.ends.clear();
                 continue;
             };
-            if situation.is_nothing(chain) {
+            // While a bill before it is undecided, what is late may stand on that one.
+            if walk.first && situation.is_nothing(chain) {
                 effects.push(Numbers::nothing_late(&mut draft, chain, &walk.key)?);
-                walk.ends.clear();
                 continue;
             }
             let asked = order.is_some_and(|order| order.key == walk.key && order.end == end);
@@ -184,6 +189,10 @@ impl Closer {
         for key in walk.periods(Some(chain)) {
             let is_part =
                 walk.parts.iter().any(|part| part.period.start == key.start && part.subscription == key.subscription);
+            if let Some(reason) = found.damaged.get(&key) {
+                situation.difference = Some(verify::unreadable(&key, reason));
+                return Ok(Some(situation));
+            }
             let Some((manifest, sums)) = found.manifests.get(&key) else {
                 if is_part {
                     return Ok(None);
@@ -250,8 +259,10 @@ fn due_ends(desk: &Desk, customer: &Customer, key: &Key, chain: &Chain, now: Ins
     });
     let mut ends: BTreeSet<Instant> =
         scheduled.into_iter().filter(|due| due.currency == key.currency).map(|due| due.end).collect();
-    ends.extend(late::opening(desk, customer, key, chain).filter(|end| *end <= until));
     ends.extend(chain.open.keys());
+    // A bill that comes before brings the opening along.
+    let first = ends.first().copied().unwrap_or(Instant::MAX);
+    ends.extend(late::opening(desk, customer, key, chain).filter(|end| *end <= until && *end < first));
     if ends.is_empty() {
         let last = late::final_moment(desk, customer, key, chain);
         ends.extend(last.filter(|(_, when)| *when <= now).map(|(end, _)| end));

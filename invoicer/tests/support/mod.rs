@@ -2,6 +2,7 @@
 
 #![allow(dead_code)] // Each test file uses its part.
 
+pub(crate) mod broken;
 mod fold;
 
 use async_trait::async_trait;
