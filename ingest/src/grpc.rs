@@ -105,7 +105,7 @@ where
                 Ok(entered) => entered,
                 Err(problem) => return Ok(problem.to_status().into_http()),
             };
-            let held = Arc::<Held>::default();
+            let held = Arc::new(Held::new(core.share()));
             let request = request.map(|body| Metered::new(core.clone(), body, held.clone()));
             if is_stream {
                 return Ok(grpc.streaming(Stream { core, entered: Some(entered), held }, request).await);
@@ -128,7 +128,7 @@ fn is_too_large(status: &Status) -> bool {
 async fn room(core: &Core, held: &Held, message: &Bytes) -> Result<Room, Problem> {
     match held.take(message.len()) {
         Some(room) => Ok(room),
-        None => core.room(message.len()).await,
+        None => core.room(&core.share(), 0, message.len()).await,
     }
 }
 

@@ -16,6 +16,7 @@ use proto::code::Code;
 use proto::status::Problem;
 use proto::v1::IngestResponse;
 use std::sync::Arc;
+use tokio::time::{Instant, timeout_at};
 use tokio_stream::StreamExt;
 
 pub(crate) fn router(core: Arc<Core>) -> Router {
@@ -43,16 +44,26 @@ async fn whole(core: &Core, body: Body) -> Result<(Bytes, Room), Problem> {
     if usize::try_from(body.size_hint().lower()).map_or(true, |bytes| bytes > bytes_max) {
         return Err(core.too_large());
     }
-    let mut room = core.room(0).await?;
+    let share = core.share();
+    let mut room = core.room(&share, 0, 0).await?;
     let (mut whole, mut pieces) = (BytesMut::new(), body.into_data_stream());
-    while let Some(piece) = pieces.next().await {
+    // From when it holds room on.
+    let mut deadline: Option<Instant> = None;
+    loop {
+        let piece = match deadline {
+            None => pieces.next().await,
+            Some(deadline) => timeout_at(deadline, pieces.next()).await.map_err(|_| core.too_slow())?,
+        };
+        let Some(piece) = piece else { break };
         let piece = piece.map_err(|error| {
             Problem::invalid(Code::RequestMalformed, format!("the body could not be read to its end: {error}"))
         })?;
         if whole.len() + piece.len() > bytes_max {
             return Err(core.too_large());
         }
-        room.add(core.room(piece.len()).await?);
+        let asked = Instant::now();
+        room.add(core.room(&share, room.bytes(), piece.len()).await?);
+        deadline = Some(deadline.unwrap_or(asked + core.options.body_wait) + asked.elapsed());
         whole.extend_from_slice(&piece);
     }
     Ok((whole.freeze(), room))

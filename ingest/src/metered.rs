@@ -1,16 +1,18 @@
 //! A gRPC body that takes room for its bytes before it hands them on, so that what is read is bounded before it is decoded.
 //!
 //! It hands on one message at a time: a byte that says whether the message is compressed, its length in four bytes,
-//! big-endian, and the message. A compressed one takes room for the most that it may become, until its size is known.
+//! big-endian, and the message. A compressed one takes room for the most that it may become, until its size is known. What
+//! holds room has to come to its end in time.
 
-use crate::batcher::Room;
+use crate::batcher::{Room, Share};
 use crate::service::Core;
 use bytes::{Buf, Bytes};
 use http_body::{Body, Frame};
 use proto::status::Problem;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
+use tokio::time::{Instant, Sleep, sleep_until};
 use tonic::Status;
 use tonic::codegen::{BoxFuture, StdError};
 
@@ -22,16 +24,21 @@ pub(crate) struct Metered<B> {
     came: Bytes,
     framing: Framing,
     waiting: Option<Waiting>,
+    /// When the message has to be whole; none while it holds no room.
+    deadline: Option<Pin<Box<Sleep>>>,
     held: Arc<Held>,
 }
 
-/// The room of the message that is being read.
-#[derive(Default)]
-pub(crate) struct Held(Mutex<Option<Room>>);
+/// The room of the message that is being read, and what the whole call may hold.
+pub(crate) struct Held {
+    share: Share,
+    room: Mutex<Option<Room>>,
+}
 
 /// A piece that waits for its room.
 struct Waiting {
     piece: Bytes,
+    since: Instant,
     room: BoxFuture<Room, Problem>,
 }
 
@@ -50,7 +57,23 @@ struct Framing {
 impl<B> Metered<B> {
     pub(crate) fn new(core: Arc<Core>, body: B, held: Arc<Held>) -> Self {
         let (came, framing, inner) = (Bytes::new(), Framing::default(), Box::pin(body));
-        Self { core, inner, came, framing, waiting: None, held }
+        Self { core, inner, came, framing, waiting: None, deadline: None, held }
+    }
+
+    /// The piece that waited has its room.
+    fn hand_on(&mut self, waited: &Waiting, room: Room) {
+        self.held.add(room);
+        if self.framing.is_between() {
+            self.deadline = None;
+            return;
+        }
+        // What it waits for us is not its own time.
+        let begun = self.deadline.as_ref().map_or(waited.since + self.core.options.body_wait, |at| at.deadline());
+        let at = begun + waited.since.elapsed();
+        match &mut self.deadline {
+            Some(deadline) => deadline.as_mut().reset(at),
+            None => self.deadline = Some(Box::pin(sleep_until(at))),
+        }
     }
 }
 
@@ -65,22 +88,29 @@ where
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let this = self.get_mut();
         loop {
-            if let Some(Waiting { piece, room }) = &mut this.waiting {
-                let room = ready!(room.as_mut().poll(cx));
-                let piece = std::mem::take(piece);
-                this.waiting = None;
-                let handed = room.map(|room| this.held.add(room)).map_err(|problem| problem.to_status());
-                return Poll::Ready(Some(handed.map(|()| Frame::data(piece))));
+            if let Some(waiting) = &mut this.waiting {
+                let room = ready!(waiting.room.as_mut().poll(cx));
+                let Some(waited) = this.waiting.take() else { continue };
+                let handed = room.map(|room| this.hand_on(&waited, room)).map_err(|problem| problem.to_status());
+                return Poll::Ready(Some(handed.map(|()| Frame::data(waited.piece))));
             }
             if !this.came.is_empty() {
                 let (length, cost) = this.framing.next(&this.came, this.core.options.limits.request_bytes_max);
                 let piece = this.came.split_to(length);
                 let Some(cost) = cost else { return Poll::Ready(Some(Ok(Frame::data(piece)))) };
-                let core = this.core.clone();
-                this.waiting = Some(Waiting { piece, room: Box::pin(async move { core.room(cost).await }) });
+                let (core, share, held_bytes) = (this.core.clone(), this.held.share.clone(), this.held.bytes());
+                let room = Box::pin(async move { core.room(&share, held_bytes, cost).await });
+                this.waiting = Some(Waiting { piece, since: Instant::now(), room });
                 continue;
             }
-            match ready!(this.inner.as_mut().poll_frame(cx)) {
+            let Poll::Ready(frame) = this.inner.as_mut().poll_frame(cx) else {
+                if let Some(deadline) = &mut this.deadline {
+                    ready!(deadline.as_mut().poll(cx));
+                    return Poll::Ready(Some(Err(this.core.too_slow().to_status())));
+                }
+                return Poll::Pending;
+            };
+            match frame {
                 None => return Poll::Ready(None),
                 Some(Err(error)) => return Poll::Ready(Some(Err(Status::from_error(error.into())))),
                 Some(Ok(frame)) => match frame.into_data() {
@@ -95,8 +125,21 @@ where
 // === impl Held ===
 
 impl Held {
+    /// Nothing yet, of what a new call may hold.
+    pub(crate) fn new(share: Share) -> Self {
+        Self { share, room: Mutex::default() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Room>> {
+        self.room.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn bytes(&self) -> usize {
+        self.lock().as_ref().map_or(0, Room::bytes)
+    }
+
     fn add(&self, more: Room) {
-        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = self.lock();
         match &mut *held {
             Some(room) => room.add(more),
             None => *held = Some(more),
@@ -105,14 +148,18 @@ impl Held {
 
     /// The room of the message that was just read and has `bytes`.
     pub(crate) fn take(&self, bytes: usize) -> Option<Room> {
-        let held = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        held.map(|room| room.cut_to(bytes))
+        self.lock().take().map(|room| room.cut_to(bytes))
     }
 }
 
 // === impl Framing ===
 
 impl Framing {
+    /// Whether no message has begun that is not whole.
+    fn is_between(&self) -> bool {
+        self.prefix_len == 0 && self.left == 0
+    }
+
     /// How many of these bytes go as far as the message's end at most, and for how many room is needed; none while the
     /// prefix is not whole.
     fn next(&mut self, bytes: &[u8], bytes_max: usize) -> (usize, Option<usize>) {

@@ -17,10 +17,12 @@ pub struct Options {
     pub calls_max: usize,
     /// Bytes of requests from when they are read until they stand in the log, over all calls; past it nothing is read, and
     /// what waits for too long is refused. Counts as twice [`Limits::request_bytes_max`] where it is less, so that the
-    /// largest request gets through.
+    /// largest request gets through. One call may hold a quarter of it; a stream that does is not read.
     pub queued_bytes_max: usize,
     /// How long a request waits for room in the queue before it is refused.
     pub queue_wait: Duration,
+    /// How long a request may take to come to its end once it holds room, the time left out in which it waits for more.
+    pub body_wait: Duration,
     /// Requests of one stream in flight: past it the server stops reading.
     pub stream_requests_max: usize,
     /// How often a stream's key is looked up again.
@@ -60,6 +62,7 @@ impl Default for Options {
             calls_max: 4_096,
             queued_bytes_max: 128 * 1024 * 1024,
             queue_wait: Duration::from_secs(1),
+            body_wait: Duration::from_secs(30),
             stream_requests_max: 64,
             key_check: Duration::from_secs(5),
             retry_after: Duration::from_secs(1),

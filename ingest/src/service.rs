@@ -1,7 +1,7 @@
 //! What the ways in share: who may enter, the path from bytes to an answer, and the end.
 
 use crate::access::{self, Authenticator, Credentials};
-use crate::batcher::{Batcher, Failure, Room, Ticket};
+use crate::batcher::{Batcher, Failure, Room, Share, Ticket};
 use crate::catalogs::Catalogs;
 use crate::cloudevents;
 use crate::grpc::Server;
@@ -307,9 +307,14 @@ impl Core {
         Ok(response)
     }
 
-    /// Room for bytes that are about to be taken.
-    pub(crate) async fn room(&self, bytes: usize) -> Result<Room, Problem> {
-        self.batcher.room(bytes).await.ok_or_else(|| {
+    /// What a new call may hold of the queue.
+    pub(crate) fn share(&self) -> Share {
+        self.batcher.share()
+    }
+
+    /// Room for bytes that are about to be taken, beside those of the same request that have theirs.
+    pub(crate) async fn room(&self, share: &Share, held_bytes: usize, more_bytes: usize) -> Result<Room, Problem> {
+        self.batcher.room(share, held_bytes, more_bytes).await.ok_or_else(|| {
             self.refused();
             let bytes_max = self.options.queued_bytes_max;
             let message = format!(
@@ -336,6 +341,17 @@ impl Core {
         let message =
             format!("the request has more than {bytes_max} bytes, the most allowed; send fewer events at once");
         Problem::too_large(Code::RequestTooLarge, message)
+    }
+
+    /// The rest of a request that holds room does not come.
+    pub(crate) fn too_slow(&self) -> Problem {
+        self.refused();
+        let Options { body_wait, retry_after, .. } = self.options;
+        let message = format!(
+            "the request did not come to its end within {body_wait:?} of its first bytes; send it again, in smaller parts if \
+             the line is slow"
+        );
+        Problem::exhausted(Code::RequestTooSlow, retry_after, message)
     }
 
     /// The end has begun.

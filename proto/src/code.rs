@@ -146,6 +146,8 @@ codes! {
     RateExceeded = "RATE_EXCEEDED" EXHAUSTED,
     /// Too many bytes are on their way to the log already.
     QueueFull = "QUEUE_FULL" EXHAUSTED,
+    /// The request's bytes did not come to their end in time.
+    RequestTooSlow = "REQUEST_TOO_SLOW" EXHAUSTED,
     /// Too many calls are under way already.
     TooManyCalls = "TOO_MANY_CALLS" EXHAUSTED,
     /// The log takes no records now; nothing was written.

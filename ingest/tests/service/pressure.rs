@@ -1,8 +1,8 @@
 //! What happens under pressure: held-back logs, full queues, shutdown.
 
 use crate::setup::{System, event, request, start, told, with_key};
-use ingest::Options;
 use ingest::options::Limits;
+use ingest::{Ingest, Options};
 use proto::v1::ingest_service_client::IngestServiceClient;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Code;
 use tonic::codec::CompressionEncoding;
+use tonic::codegen::Service;
 use tonic::transport::Channel;
 
 type Client = IngestServiceClient<Channel>;
@@ -179,6 +180,97 @@ async fn it_is_ready_while_the_log_takes_appends() {
     ingest.closing().await;
     assert!(ingest.ready().unwrap_err().contains("shutting down"));
     assert_eq!(log.events().len(), 1, "nothing is written only to find out");
+}
+
+/// A request to each way in, with the body that comes.
+fn sent<B>(path: &str, body: B) -> http::Request<B> {
+    let content = if path == "/v1/events" { "application/cloudevents+json" } else { "application/grpc" };
+    let request = http::Request::post(path).header("content-type", content);
+    request.header("authorization", "Bearer acme-ingest").body(body).unwrap()
+}
+
+/// An event as both ways in take it, of a little under a kilobyte.
+fn bodies() -> [(&'static str, Vec<u8>); 2] {
+    let mut event = event("e-1", "c-1", "1");
+    event.properties.insert("model".to_owned(), "m".repeat(800));
+    let message = prost::Message::encode_to_vec(&request(1, vec![event]));
+    let mut framed = vec![0];
+    framed.extend(u32::try_from(message.len()).unwrap().to_be_bytes());
+    framed.extend(message);
+    let head = r#""specversion":"1.0","id":"e-1","source":"api","type":"llm.completion","subject":"c-1""#;
+    let json =
+        format!(r#"{{{head},"time":"2026-01-15T11:59:00Z","data":{{"tokens":1,"model":"{}"}}}}"#, "m".repeat(700));
+    [("/farthing.v1.IngestService/Ingest", framed), ("/v1/events", json.into_bytes())]
+}
+
+/// The answer to a body in the pieces that it comes in: gRPC's reason or HTTP's code, empty where it was accepted.
+async fn answer(ingest: &Ingest, path: &str, body: axum::body::Body) -> String {
+    let response = if path == "/v1/events" {
+        ingest.router().call(sent(path, body)).await.unwrap()
+    } else {
+        ingest.grpc().call(sent(path, body)).await.unwrap().map(axum::body::Body::new)
+    };
+    if let Some(status) = tonic::Status::from_header_map(response.headers()) {
+        return told(&status).1;
+    }
+    let said = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
+    let said: serde_json::Value = serde_json::from_slice(&said).unwrap_or_default();
+    said["error"]["code"].as_str().unwrap_or_default().to_owned()
+}
+
+#[tokio::test]
+async fn a_body_takes_room_for_its_bytes_in_whatever_pieces_it_comes() {
+    let System { ingest, log, .. } = start(narrow(2_048)).await;
+    log.open();
+    for (path, body) in bodies() {
+        let pieces = body.into_iter().map(|byte| Ok::<_, std::io::Error>(bytes::Bytes::copy_from_slice(&[byte])));
+        let body = axum::body::Body::from_stream(tokio_stream::iter(pieces.collect::<Vec<_>>()));
+        assert_eq!(answer(&ingest, path, body).await, "", "{path}");
+    }
+    assert_eq!(log.events().len(), 2);
+}
+
+#[tokio::test]
+async fn a_body_that_stalls_gives_its_room_back() {
+    let System { ingest, log, .. } = start(Options { body_wait: Duration::from_millis(20), ..narrow(2_048) }).await;
+    log.open();
+    for (path, body) in bodies() {
+        // There is room for two.
+        for _ in 0..2 {
+            let (sender, receiver) = mpsc::channel(1);
+            sender.send(Ok::<_, std::io::Error>(bytes::Bytes::copy_from_slice(&body[..600]))).await.unwrap();
+            let stalls = axum::body::Body::from_stream(ReceiverStream::new(receiver));
+            assert_eq!(answer(&ingest, path, stalls).await, "REQUEST_TOO_SLOW", "{path}");
+            drop(sender);
+        }
+        assert_eq!(answer(&ingest, path, body.into()).await, "", "{path}");
+    }
+}
+
+#[tokio::test]
+async fn one_call_leaves_room_for_others() {
+    let limits = Limits { request_bytes_max: 1_024, ..Limits::default() };
+    let (appends_max, linger) = (100, Duration::ZERO);
+    let options = Options { limits, appends_max, linger, ..narrow(16 * 1_024) };
+    let System { log, client, .. } = start(options).await;
+    let requests = (0..40).map(|n| request(n, vec![event(&format!("e-{n}"), "c-1", "1")])).collect::<Vec<_>>();
+    let mut streaming = client.clone();
+    let requests = with_key("acme-ingest", tokio_stream::iter(requests));
+    let mut answers = streaming.ingest_stream(requests).await.unwrap().into_inner();
+    // A quarter of sixteen kilobytes: the stream is read no further, and nothing of it is refused.
+    log.holds(4).await;
+    let mut caller = client.clone();
+    let message = with_key("acme-ingest", request(1, vec![event("other", "c-1", "1")]));
+    let other = tokio::spawn(async move { caller.ingest(message).await });
+    log.holds(5).await;
+    assert_eq!(log.waiting.borrow().1, 5);
+    log.open();
+    assert_eq!(other.await.unwrap().unwrap().into_inner().accepted, 1);
+    let mut sequences = BTreeSet::new();
+    while let Some(answer) = answers.message().await.unwrap() {
+        sequences.insert(answer.sequence);
+    }
+    assert_eq!(sequences, (0..40).collect());
 }
 
 #[tokio::test]
