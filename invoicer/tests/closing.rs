@@ -281,11 +281,28 @@ subscriptions: [{id: s-3, customer: c-1, plan: more, from: 2026-02-01}]
 ";
     let refused = system.apply(more).await.unwrap_err();
     assert!(refused.message().contains("'s-1'") && refused.message().contains("a bill has one seller"), "{refused}");
-    let later = more.replace(
-        "subscriptions: [",
-        "subscriptions: [{id: s-1, customer: c-1, plan: payg, from: 2026-01-01, until: 2026-02-01}, ",
-    );
+    // What ends as the other begins shares its bill where a fee is paid in advance, and late usage would come on the next.
+    let ends = "subscriptions: [{id: s-1, customer: c-1, plan: payg, from: 2026-01-01, until: 2026-02-01}, ";
+    let refused = system.apply(&more.replace("subscriptions: [", ends)).await.unwrap_err();
+    assert!(refused.message().contains("declare it after 2026-03-15T01:05:00Z"), "{refused}");
+    let ended = CATALOG.replacen("from: 2026-01-01}", "from: 2026-01-01, until: 2026-02-01}", 1);
+    system.apply(&ended).await.unwrap();
+    system.advance("2026-03-15T01:04:59Z").await.unwrap();
+    let later = more
+        .replace("from: 2026-02-01", "from: 2026-03-20")
+        .replace("currency: USD,", "currency: USD, fees: [{id: base, amount: 2, when: advance}],");
+    system.apply(&later).await.unwrap_err();
+    system.advance("2026-03-15T01:05:00Z").await.unwrap();
     system.apply(&later).await.unwrap();
+    system.advance("2026-04-03T00:00:00Z").await.unwrap();
+    let numbers: Vec<String> = system.invoices().await.into_iter().map(|invoice| invoice.id).collect();
+    assert_eq!(numbers, ["two-TEST-1", "two-TEST-2"]);
+    // Who was billed by nobody in particular may get a seller; who has one keeps it while it runs.
+    let of_c2 =
+        |seller: &str| format!("apiVersion: farthing/v1\ntenant: acme\ncustomers: [{{id: c-2, seller: {seller}}}]\n");
+    system.apply(&of_c2("one")).await.unwrap();
+    let refused = system.apply(&of_c2("two")).await.unwrap_err();
+    assert!(refused.message().contains("customers.c-2") && refused.message().contains("'one'"), "{refused}");
 }
 
 #[tokio::test(start_paused = true)]

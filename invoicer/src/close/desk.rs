@@ -1,6 +1,6 @@
 //! A tenant's catalog as bills need it: read once, kept until something was published.
 
-use pricing::bill::{Credit, Party, Plans, Tax};
+use pricing::bill::{Bill, Credit, Party, Plans, Tax};
 use pricing::currency::{Currency, Rounding};
 use pricing::id::{CustomerId, SellerId, TaxId};
 use pricing::number::Rate;
@@ -40,6 +40,8 @@ pub(crate) struct Seller {
     pub(crate) prefix: String,
     pub(crate) credit_prefix: String,
     pub(crate) terms_days: Option<u32>,
+    /// It sells nothing more, but its documents are still its own.
+    pub(crate) ended: bool,
 }
 
 /// Who is billed, for what.
@@ -64,16 +66,11 @@ impl Desk {
         terms.filter_map(|term| self.currency(&term.plan)).collect()
     }
 
-    /// Who numbers the document that ends at a moment: the seller of the plan that was begun last before it, else the
-    /// customer's, else the only one. Subscriptions that share bills have one seller: `apply` sees to it.
-    pub(crate) fn seller(&self, customer: &Customer, currency: Currency, end: Instant) -> Option<SellerId> {
-        let terms = customer.subscriptions.iter().flat_map(|subscription| &subscription.terms);
-        let plans = terms.filter_map(|term| Some((term.from, self.plans.get(&term.plan)?)));
-        let plans = plans.filter(|(_, plan)| plan.currency == currency && plan.seller.is_some());
-        // An opening bill ends where its only term begins.
-        let plan = plans.max_by_key(|(from, _)| (*from < end, *from <= end, *from));
-        let only = || if self.sellers.len() == 1 { self.sellers.keys().next().cloned() } else { None };
-        plan.and_then(|(_, plan)| plan.seller.clone()).or_else(|| customer.party.seller.clone()).or_else(only)
+    /// Who numbers a bill: its seller, else the only one there is.
+    pub(crate) fn seller(&self, bill: &Bill) -> Option<SellerId> {
+        let mut there = self.sellers.iter().filter(|(_, seller)| !seller.ended);
+        let only = || there.next().filter(|_| there.next().is_none()).map(|(id, _)| id.clone());
+        bill.seller.clone().or_else(only)
     }
 
     /// The moment from which a late charge of a period can no longer come.

@@ -73,7 +73,7 @@ impl<'a> Numbers<'a> {
         basis: Basis,
         log_time: Instant,
     ) -> Result<String, Error> {
-        let prefix = prefix(desk, customer, content, self.test);
+        let prefix = prefix(desk, content, self.test);
         let place = (key.tenant.clone(), prefix.clone());
         if !self.series.contains_key(&place) {
             let stored = self.ledger.get::<Series>(Some(&key.tenant), &prefix).await?;
@@ -163,8 +163,8 @@ fn after(desk: &Desk, chain: &Chain, decision: &Decision, log_time: Instant) -> 
 }
 
 /// The prefix of a document's number, which names its series: no two series can give out the same number.
-fn prefix(desk: &Desk, customer: &Customer, content: &Bill, test: bool) -> String {
-    let seller = desk.seller(customer, content.currency, content.period.end);
+fn prefix(desk: &Desk, content: &Bill, test: bool) -> String {
+    let seller = desk.seller(content);
     let known = seller.as_ref().and_then(|seller| desk.sellers.get(seller));
     let credit = content.total.0 < 0;
     let named = known.map(|seller| if credit { seller.credit_prefix.as_str() } else { seller.prefix.as_str() });
@@ -186,7 +186,7 @@ fn prefix(desk: &Desk, customer: &Customer, content: &Bill, test: bool) -> Strin
 
 /// The last day of the seller's terms, for what is to be paid.
 fn due_date(desk: &Desk, customer: &Customer, content: &Bill, issued: Instant) -> Option<String> {
-    let days = desk.sellers.get(&desk.seller(customer, content.currency, content.period.end)?)?.terms_days?;
+    let days = desk.sellers.get(&desk.seller(content)?)?.terms_days?;
     let date = customer.party.time_zone.date_after(issued, days).ok()?;
     (content.due.0 > 0).then(|| date.to_string())
 }

@@ -225,11 +225,12 @@ fn terms(catalog: &Catalog) -> desk::Terms {
     }
 }
 
-fn numbering(seller: &entity::Seller) -> desk::Seller {
+fn numbering(seller: &entity::Entry<entity::Seller>) -> desk::Seller {
     let text = |prefix: &Option<Arc<str>>| prefix.as_deref().unwrap_or_default().to_owned();
     desk::Seller {
         prefix: text(&seller.prefix),
         credit_prefix: text(&seller.credit_prefix),
         terms_days: seller.terms_days,
+        ended: seller.ended,
     }
 }

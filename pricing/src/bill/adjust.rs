@@ -2,6 +2,7 @@
 //! adjustment.
 
 use super::prepare::Fold;
+use super::schedule::plan_of;
 use super::settle::{Draft, Scope, Stage, Sums, dates};
 use super::{Error, Kind, Usage};
 use crate::number;
@@ -28,6 +29,9 @@ impl<'a> Fold<'a> {
         }
         for (start, difference) in differences {
             let Some((period, term, _)) = subscription.period_starting(start) else { continue };
+            if difference.0.values().any(|amount| !amount.is_zero()) {
+                self.sold_by(plan_of(subscription, term, self.request.plans)?)?;
+            }
             for (taxed, amount) in difference.0.iter().filter(|(_, amount)| !amount.is_zero()) {
                 let text = format!("late usage, {}", dates(period, &term.grid.zone));
                 let stage = Stage::Commitment;

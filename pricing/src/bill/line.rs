@@ -3,7 +3,7 @@
 use super::{Party, Tax};
 use crate::currency::Currency;
 use crate::group::Group;
-use crate::id::{MeterId, PriceId, SubscriptionId};
+use crate::id::{MeterId, PriceId, SellerId, SubscriptionId};
 use crate::number::{Amount, Minor, Quantity, Rate};
 use crate::period::Period;
 
@@ -14,6 +14,9 @@ pub struct Bill {
     pub id: String,
     /// Who is billed.
     pub party: Party,
+    /// Who sells all that is on it, where the plans or the customer name somebody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seller: Option<SellerId>,
     /// What all its sums are in.
     pub currency: Currency,
     /// From the earliest start of the periods that it settles to its end; of no length where it settles none (an opening

@@ -8,7 +8,7 @@ use super::account::{Settled, Spend, TrueUp};
 use super::schedule::{Due, parts, plan_of};
 use super::settle::{Cycle, Draft, Main, Scope, Stage, Taxes, advances_at, correct, dates, part_of};
 use super::{Account, Bill, Error, Kind, Prepared, Request, Usage, credit, round};
-use crate::id::SubscriptionId;
+use crate::id::{SellerId, SubscriptionId};
 use crate::number::{self, Amount};
 use crate::period::{Period, Share};
 use crate::plan::PlanVersion;
@@ -30,7 +30,7 @@ pub fn prepare(request: &Request<'_>) -> Result<Prepared, Error> {
     }
     let start = periods.values().flatten().map(|period| period.start).min().unwrap_or(request.end);
     let span = Period { start, end: request.end };
-    let mut fold = Fold { request, span, account: request.account.clone(), drafts: Vec::new() };
+    let mut fold = Fold { request, span, account: request.account.clone(), drafts: Vec::new(), seller: None };
     let mut subscriptions: Vec<&Subscription> = request.subscriptions.iter().collect();
     subscriptions.sort_by_key(|subscription| &subscription.id);
     for subscription in &subscriptions {
@@ -53,6 +53,8 @@ pub(super) struct Fold<'a> {
     span: Period,
     pub(super) account: Account,
     pub(super) drafts: Vec<Draft>,
+    /// Who sells what is on it; none as long as nobody was named.
+    seller: Option<SellerId>,
 }
 
 impl<'a> Fold<'a> {
@@ -88,6 +90,16 @@ impl<'a> Fold<'a> {
         Ok(ours.then_some((term, plan, share)))
     }
 
+    /// Something of this plan stands on the bill: all of it has one seller.
+    pub(super) fn sold_by(&mut self, plan: &PlanVersion) -> Result<(), Error> {
+        let Some(seller) = plan.seller.as_ref().or(self.request.party.seller.as_ref()) else { return Ok(()) };
+        let one = self.seller.get_or_insert_with(|| seller.clone());
+        if one == seller {
+            return Ok(());
+        }
+        Err(Error::TwoSellers { one: one.clone(), other: seller.clone() })
+    }
+
     /// Bills the fees in advance of the period, once.
     fn in_advance(&mut self, subscription: &'a Subscription, period: Period) -> Result<Vec<Draft>, Error> {
         let Some((term, plan, share)) = self.terms(subscription, period)? else { return Ok(Vec::new()) };
@@ -96,6 +108,7 @@ impl<'a> Fold<'a> {
         let billed = self.account.advances.get(&subscription.id).map_or(&[][..], Vec::as_slice);
         let (advances, drafts) = advances_at(&scope, billed)?;
         if !advances.is_empty() {
+            self.sold_by(plan)?;
             self.account.advances.entry(subscription.id.clone()).or_default().extend(advances);
         }
         Ok(drafts)
@@ -105,15 +118,19 @@ impl<'a> Fold<'a> {
     /// with none of these `periods` add to the last one's spend. The others count in the spend of the period that they
     /// began with, as they are then.
     fn corrections(&mut self, subscription: &Subscription, periods: &[Period]) -> Result<(Vec<Draft>, Amount), Error> {
-        let (mut drafts, mut elsewhere) = (Vec::new(), Amount::ZERO);
+        let (mut drafts, mut elsewhere, mut put_right) = (Vec::new(), Amount::ZERO, Vec::new());
+        let request = self.request;
         for advance in self.account.advances.get_mut(&subscription.id).into_iter().flatten() {
-            let Some(plan) = self.request.plans.get(&advance.plan) else { continue };
+            let Some(plan) = request.plans.get(&advance.plan) else { continue };
             let before = advance.net()?;
-            drafts.extend(correct(subscription, plan, advance, self.request.end)?);
+            let lines = correct(subscription, plan, advance, request.end)?;
+            put_right.extend((!lines.is_empty()).then_some(plan));
+            drafts.extend(lines);
             if !periods.iter().any(|period| period.start == advance.period.start) {
                 elsewhere = elsewhere.add(advance.net()?.sub(before)?)?;
             }
         }
+        put_right.into_iter().try_for_each(|plan| self.sold_by(plan))?;
         Ok((drafts, elsewhere))
     }
 
@@ -125,6 +142,7 @@ impl<'a> Fold<'a> {
         corrected: Amount,
     ) -> Result<Vec<Draft>, Error> {
         let Some((term, plan, share)) = self.terms(subscription, period)? else { return Ok(Vec::new()) };
+        self.sold_by(plan)?;
         let taxes = Taxes::of(self.request.party, plan, self.request.taxes)?;
         let scope = Scope { subscription, term, plan, period, share, taxes: &taxes };
         let key = (subscription.id.clone(), period.start);
@@ -184,6 +202,7 @@ impl<'a> Fold<'a> {
         let bill = Bill {
             id: format!("{}/{currency}/{end}", party.id),
             party: party.clone(),
+            seller: self.seller.or_else(|| party.seller.clone()),
             currency,
             period: self.span,
             lines: rounded.lines,

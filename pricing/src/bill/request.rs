@@ -198,6 +198,17 @@ pub enum Error {
         /// Who names it.
         used_by: String,
     },
+    /// What two sell cannot stand on one bill.
+    #[error(
+        "it would carry what '{one}' sells and what '{other}' sells; a bill has one seller: give the plans, or the customer, \
+         the same one"
+    )]
+    TwoSellers {
+        /// Who sells some of it.
+        one: SellerId,
+        /// Who sells some more.
+        other: SellerId,
+    },
     /// A sum is beyond what is kept exactly.
     #[error(transparent)]
     Number(#[from] number::Error),

@@ -15,6 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Where a mistake of an entity is noted.
+#[derive(Clone)]
 pub(super) struct Blame<'a> {
     path: String,
     places: Option<&'a Places>,
@@ -240,6 +241,25 @@ impl Work<'_> {
         for customer in &touched {
             check::overlaps(&self.next, customer, &self.notes, blame);
         }
+        touched.extend(self.sold_elsewhere());
+        for customer in &touched {
+            let named = self.file.customers.iter().find(|entry| entry.is.id == *customer);
+            let named = named.map(|entry| Blame::of("customers", customer, &entry.places));
+            let blame = |id: &SubscriptionId| blame(id).or_else(|| named.clone());
+            check::one_seller((self.base, &self.next), customer, self.log_time, &self.notes, blame);
+        }
+    }
+
+    /// Customers who may have another seller now: their own changed, or who there is.
+    fn sold_elsewhere(&self) -> Vec<CustomerId> {
+        let seller = |entry: &Arc<Entry<Customer>>| entry.seller.clone();
+        let others = |catalog: &Catalog| -> Vec<_> {
+            catalog.sellers.values().filter(|seller| !seller.ended).map(|seller| seller.id.clone()).collect()
+        };
+        let all = others(self.base) != others(&self.next);
+        let customers = self.next.customers.iter();
+        let changed = customers.filter(|(id, is)| all || self.base.customers.get(*id).map(seller) != Some(seller(is)));
+        changed.map(|(id, _)| id.clone()).collect()
     }
 
     /// True if it became different.

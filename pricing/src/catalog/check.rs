@@ -5,11 +5,12 @@ use super::entity::{Entry, Subscription};
 use super::error::near;
 use super::reader::Notes;
 use super::{Catalog, Entries};
-use crate::id::{MeterId, SellerId, SubscriptionId};
+use crate::currency::Currency;
+use crate::id::{CustomerId, MeterId, SellerId, SubscriptionId};
 use crate::meter::Meter;
 use crate::plan::PlanVersion;
 use crate::subscription::Term;
-use crate::time::Instant;
+use crate::time::{Instant, Span};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -58,7 +59,7 @@ pub(super) fn freeze(
 /// Two subscriptions of one customer may not price one meter at the same moment, unless their `where` keeps them apart.
 pub(super) fn overlaps<'a>(
     catalog: &Catalog,
-    customer: &crate::id::CustomerId,
+    customer: &CustomerId,
     notes: &Notes,
     blame: impl Fn(&SubscriptionId) -> Option<Blame<'a>>,
 ) {
@@ -66,54 +67,67 @@ pub(super) fn overlaps<'a>(
     for (at, one) in entries.iter().enumerate() {
         for other in entries.iter().skip(at + 1) {
             // The later one is to blame where both are in the file: it came to a place that was taken.
-            let blamed = || match (blame(&one.id), blame(&other.id)) {
+            let Some((from, meter)) = clash(catalog, one, other) else { continue };
+            let (blamed, against) = match (blame(&one.id), blame(&other.id)) {
                 (Some(first), Some(second)) if first.line() > second.line() => (first, other),
                 (_, Some(second)) => (second, one),
                 (Some(first), None) => (first, other),
                 (None, None) => (Blame::nothing(format!("subscriptions.{}", other.id)), one),
             };
-            if let Some((from, meter)) = clash(catalog, one, other) {
-                let (blamed, against) = blamed();
-                let message = format!(
-                    "prices meter '{meter}' from {from} on, as subscription '{}' of the same customer does; end one of them, \
-                     or give both a `where` that names the same property with other values",
-                    against.id
-                );
-                blamed.note(notes, "", message);
+            let message = format!(
+                "prices meter '{meter}' from {from} on, as subscription '{}' of the same customer does; end one of them, or \
+                 give both a `where` that names the same property with other values",
+                against.id
+            );
+            blamed.note(notes, "", message);
+        }
+    }
+}
+
+/// Whatever may still come on a customer's bills in one currency has one seller: what runs, what is declared, and what is over
+/// but may have late usage. Who sold what runs before this change counts, too.
+pub(super) fn one_seller<'a>(
+    (base, next): (&Catalog, &Catalog),
+    customer: &CustomerId,
+    log_time: Instant,
+    notes: &Notes,
+    blame: impl Fn(&SubscriptionId) -> Option<Blame<'a>>,
+) {
+    let mut first: BTreeMap<Currency, (SellerId, &Subscription, Option<Instant>)> = BTreeMap::new();
+    for entry in next.subscriptions_of(customer) {
+        for term in &entry.timeline.terms {
+            let over = term.until.map(|until| for_good(next, until));
+            if over.is_some_and(|over| over <= log_time) || term.until.is_some_and(|until| until <= term.from) {
+                continue;
             }
-            if let Some((seller, other_seller)) = two_sellers(catalog, one, other) {
-                let (blamed, against) = blamed();
+            let Some(plan) = next.plan(&term.plan) else { continue };
+            let was = base.subscriptions.get(&entry.id).filter(|_| term.from <= log_time);
+            let was = was.and_then(|_| base.seller_for(customer, plan));
+            for seller in was.into_iter().chain(next.seller_for(customer, plan)) {
+                let (known, against, over) =
+                    first.entry(plan.currency).or_insert_with(|| (seller.id.clone(), &entry.is, over));
+                if *known == seller.id {
+                    continue;
+                }
+                let wait = over.map_or_else(String::new, |over| format!(", declare it after {over}"));
                 let message = format!(
-                    "shares its bills with subscription '{}' of the same customer, in the same currency and at the same \
-                     time, but one is sold by '{seller}', the other by '{other_seller}'; a bill has one seller: give both \
-                     plans the same, or end one before the other begins",
-                    against.id
+                    "is billed in {} by '{}', but subscription '{}' of the same customer by '{known}', and a bill has one \
+                     seller: give both the same one{wait}, or declare a customer of its own for the other seller",
+                    plan.currency, seller.id, against.id
                 );
-                blamed.note(notes, "", message);
+                let (one, other) = (blame(&entry.id), blame(&against.id));
+                let nobody = || Blame::nothing(format!("subscriptions.{}", entry.id));
+                one.or(other).unwrap_or_else(nobody).note(notes, "", message);
+                return;
             }
         }
     }
 }
 
-/// The two sellers of subscriptions that share bills.
-fn two_sellers(catalog: &Catalog, one: &Subscription, other: &Subscription) -> Option<(SellerId, SellerId)> {
-    let customer = catalog.customers().get(&one.customer).and_then(|customer| customer.seller.clone());
-    let sold = |term: &Term| {
-        let plan = catalog.plan(&term.plan)?;
-        Some((plan.currency, plan.seller.clone().or_else(|| customer.clone())?))
-    };
-    for term in &one.timeline.terms {
-        for against in &other.timeline.terms {
-            let from = term.from.max(against.from);
-            let (Some((currency, seller)), Some((other_currency, other))) = (sold(term), sold(against)) else {
-                continue;
-            };
-            if goes_on(term, from) && goes_on(against, from) && currency == other_currency && seller != other {
-                return Some((seller, other));
-            }
-        }
-    }
-    None
+/// When nothing can come on a bill any more of what ended then: late usage has had its time, and the last bill a day.
+fn for_good(catalog: &Catalog, end: Instant) -> Instant {
+    let (limits, billing) = (&catalog.settings().limits, &catalog.settings().billing);
+    [limits.past, limits.future, billing.grace, Span::from_days(2)].into_iter().fold(end, Instant::plus)
 }
 
 /// The first moment at which both price one meter, and the meter. Nothing is priced before the first billed period.

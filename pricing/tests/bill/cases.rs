@@ -393,3 +393,20 @@ fn what_is_missing_or_does_not_agree_is_refused_by_name() {
     let again = world.prepare(usd("2026-02-01"), world.usage()).unwrap_err();
     assert!(matches!(again, Error::OutOfOrder { .. }), "{again}");
 }
+
+#[test]
+fn no_bill_carries_what_two_sell() {
+    let yaml = "sellers: [{id: one}, {id: two}]\ncustomers: [{id: c, seller: one}]\nmeters: [{id: m, event: e, aggregate: count}]\n\
+                plans:\n  - {id: a, currency: USD, every: month, fees: [{id: f, amount: 1, when: arrears}]}\n  \
+                - {id: b, seller: two, currency: USD, every: month, fees: [{id: f, amount: 2, when: advance}]}\n\
+                subscriptions: [{id: s, customer: c, plan: a, from: 2026-01-01, until: 2026-02-01}]";
+    let mut world = World::new(yaml);
+    let second = "subscriptions: [{id: t, customer: c, plan: b, from: 2026-02-01, backfill: true}]";
+    let refused = world.try_apply(second, at("2026-03-01")).unwrap_err().to_string();
+    assert!(refused.contains("subscriptions.t: is billed in USD by 'two'"), "{refused}");
+    // Long after, nobody looks any more whether the first one's bill was made.
+    world.apply(second, "2026-06-01");
+    let due = Due { end: at("2026-02-01"), currency: Currency::new("USD").unwrap() };
+    let refused = world.prepare(due, world.usage()).unwrap_err();
+    assert!(matches!(refused, Error::TwoSellers { .. }), "{refused}");
+}
