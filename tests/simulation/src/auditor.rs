@@ -191,7 +191,7 @@ impl Auditor {
     ///
     /// # Errors
     /// The first invariant that does not hold.
-    pub fn glance(&mut self, books: &Books, sightings: &mut Sightings) -> Checked {
+    pub fn glance(&mut self, books: &Books, workload: &Workload, sightings: &mut Sightings) -> Checked {
         for (shard, boundary) in &books.boundaries {
             let counters = boundary.counters;
             let sum = counters.charged
@@ -213,7 +213,7 @@ impl Auditor {
             }
         }
         self.numbers(books)?;
-        bills::printed(books)?;
+        bills::printed(books, workload)?;
         bills::sight(books, sightings);
         Ok(())
     }
@@ -255,7 +255,7 @@ impl Auditor {
             let _ = history.read(workload, *shard, books.stored(*shard));
         }
         let checks = [
-            self.glance(books, &mut Sightings::default()),
+            self.glance(books, workload, &mut Sightings::default()),
             fold::anew(world, books, workload).await,
             counted(books, &history),
             fates(books, &history),

@@ -2,6 +2,7 @@
 
 use crate::calendar;
 use crate::model;
+use crate::terms::Terms;
 use crate::workload::{Customer, Event, Price, Workload};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
@@ -126,10 +127,23 @@ impl History {
         Ok(())
     }
 
-    /// What a customer is sold at a moment.
-    pub fn prices<'a>(&self, workload: &'a Workload, customer: &str, time: i64) -> &'a [Price] {
-        let is_later = self.migrated.get(customer).is_some_and(|from| *from <= time);
-        if is_later { &workload.later_prices } else { &workload.prices }
+    /// What a customer is sold at a moment: by its own curves where it has some.
+    pub fn prices(&self, workload: &Workload, customer: &Customer, time: i64) -> Vec<Price> {
+        let prices = if self.is_later(customer, time) { &workload.later_prices } else { &workload.prices };
+        let own = |price: &Price| {
+            let curve = customer.overrides.get(&price.id).unwrap_or(&price.curve).clone();
+            Price { curve, ..price.clone() }
+        };
+        prices.iter().map(own).collect()
+    }
+
+    /// How it is settled.
+    pub fn terms<'a>(&self, workload: &'a Workload, customer: &Customer, time: i64) -> &'a Terms {
+        &workload.terms[usize::from(self.is_later(customer, time))]
+    }
+
+    fn is_later(&self, customer: &Customer, time: i64) -> bool {
+        self.migrated.get(&customer.id).is_some_and(|from| *from <= time)
     }
 
     /// What was charged, and to which customer.

@@ -15,6 +15,7 @@ pub mod history;
 pub mod model;
 pub mod script;
 pub mod sighting;
+pub mod terms;
 pub mod workload;
 pub mod world;
 

@@ -1,6 +1,7 @@
 //! The naive model: what a period costs, computed on rationals from all of its events at once. Slow, plain, and written
 //! from the design's text; it shares no code with `pricing`.
 
+use crate::terms::Off;
 use crate::workload::{Curve, Event, Meter, Price, Tier};
 use num_bigint::BigInt;
 use num_rational::BigRational;
@@ -93,8 +94,16 @@ fn by_region<'a>(own: &[&'a Event], all: &[&'a Event]) -> BTreeMap<String, Sides
     inside
 }
 
-/// A fee in arrears over a period.
-pub fn fee(text: &str, period: Period) -> BigRational {
+/// What is left of a sum once discounts took their parts, one after the other, and never more than was there.
+pub fn discounted(discounts: &[Off], sum: BigRational) -> BigRational {
+    discounts.iter().fold(sum, |left, off| match off {
+        Off::Percent(percent) => left * BigRational::new((100 - i64::from(*percent)).into(), 100.into()),
+        Off::Amount(off) => (left - number(off)).max(BigRational::zero()),
+    })
+}
+
+/// What a sum for a full period comes to over a part of it: a fee, a minimum.
+pub fn share_of(text: &str, period: Period) -> BigRational {
     amount(&(number(text) * BigRational::new((period.end - period.start).into(), period.full.into())))
 }
 

@@ -306,7 +306,7 @@ impl Script {
         self.bounded()?;
         self.world.storage.faults.heal();
         let books = Books::read(&self.world.storage).await?;
-        self.auditor.glance(&books, &mut self.sightings)?;
+        self.auditor.glance(&books, &self.workload, &mut self.sightings)?;
         if thoroughly || self.random.random_ratio(1, 3) {
             let sent = self.clients.sent().clone();
             self.auditor.audit(&self.world.storage, &books, &self.workload, &sent).await?;
@@ -380,7 +380,7 @@ impl Script {
         self.release().await?;
         self.caught_up().await?;
         let books = Books::read(&self.world.storage).await?;
-        self.auditor.glance(&books, &mut self.sightings)?;
+        self.auditor.glance(&books, &self.workload, &mut self.sightings)?;
         let sent = self.clients.sent().clone();
         let history = self.auditor.audit(&self.world.storage, &books, &self.workload, &sent).await?;
         self.auditor.settled(&books, &self.workload, &history)?;
@@ -456,6 +456,8 @@ impl Script {
         let migrated = history.migrated.values().filter(|from| **from > i64::MIN).count();
         sightings.add(Sighting::Migrated, u64::try_from(migrated).unwrap_or(0));
         let tried = self.workload.customers.iter().filter(|customer| customer.trial_until.is_some()).count();
+        let own = self.workload.customers.iter().filter(|customer| !customer.overrides.is_empty()).count();
+        sightings.add(Sighting::OwnCurve, u64::try_from(own).unwrap_or(0));
         sightings.add(Sighting::Trial, u64::try_from(tried).unwrap_or(0));
         {
             let sent = self.clients.sent();

@@ -47,6 +47,13 @@ pub enum Sighting {
     HeldForParked,
     Waived,
     IssuedEarly,
+    PriceDiscount,
+    WholeDiscount,
+    Minimum,
+    TrueUp,
+    TwoTaxes,
+    TaxIncluded,
+    OwnCurve,
 }
 
 /// How often each was seen.
@@ -55,7 +62,7 @@ pub struct Sightings(pub BTreeMap<Sighting, u64>);
 
 impl Sighting {
     /// All of them.
-    pub const ALL: [Self; 40] = [
+    pub const ALL: [Self; 47] = [
         Self::Refused,
         Self::AnswerLost,
         Self::TornWrite,
@@ -96,6 +103,13 @@ impl Sighting {
         Self::HeldForParked,
         Self::Waived,
         Self::IssuedEarly,
+        Self::PriceDiscount,
+        Self::WholeDiscount,
+        Self::Minimum,
+        Self::TrueUp,
+        Self::TwoTaxes,
+        Self::TaxIncluded,
+        Self::OwnCurve,
     ];
 }
 

@@ -1,9 +1,11 @@
 //! What a simulated tenant sells and what its customers do, drawn from a seed. The specification is written out twice: as a
 //! catalog file for Farthing, and as plain data for the naive model.
 
+use crate::terms::{Off, TAXES, Terms, draw_overrides};
 use rand::RngExt;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 /// The first moment of the simulated world: 2024-03-29T00:00:00Z, so that Berlin's clocks change inside it.
@@ -26,6 +28,12 @@ pub struct Price {
     pub included: Option<u32>,
     /// F is never above it, as decimal text.
     pub cap: Option<String>,
+    /// Its own discounts, in order.
+    pub discounts: Vec<Off>,
+    /// The least that a full period comes to after them, as decimal text.
+    pub minimum: Option<String>,
+    /// Taxed at the lower rate.
+    pub low_tax: bool,
     /// Whether the meter splits by region.
     pub grouped: bool,
     /// Whether F applies in each region.
@@ -89,6 +97,10 @@ pub struct Customer {
     pub until: Option<i64>,
     /// When its trial ends, in seconds.
     pub trial_until: Option<i64>,
+    /// Curves of its own, by price.
+    pub overrides: BTreeMap<String, Curve>,
+    /// Whether it pays tax on what names none of its own.
+    pub taxed: bool,
 }
 
 /// One report of use.
@@ -117,6 +129,10 @@ pub struct Workload {
     pub prices: Vec<Price>,
     /// What is sold with the full catalog: the same meters, other curves.
     pub later_prices: Vec<Price>,
+    /// How it settles first, and with the full catalog.
+    pub terms: [Terms; 2],
+    /// Amounts hold their tax.
+    pub tax_included: bool,
     /// A fee of each period in arrears, as decimal text.
     pub fee: String,
     /// A fee of each period in advance.
@@ -135,7 +151,9 @@ impl Workload {
     pub fn draw(random: &mut StdRng) -> Self {
         let mut prices: Vec<Price> = (0..random.random_range(2..5)).map(|number| Price::draw(random, number)).collect();
         prices.push(Price::vip(random));
-        let customers = (0..random.random_range(2..6)).map(|number| Customer::draw(random, number)).collect();
+        let customers = (0..random.random_range(2..6)).map(|number| Customer::draw(random, number, &prices)).collect();
+        let terms = [Terms::draw(random), Terms::draw(random)];
+        let tax_included = random.random_ratio(1, 4);
         let later_prices = prices.iter().map(|price| price.again(random)).collect();
         let fee = if random.random_ratio(1, 4) { "0.001".to_owned() } else { decimal(random, 3) };
         let advance = random.random_ratio(1, 3).then(|| decimal(random, 4));
@@ -143,7 +161,7 @@ impl Workload {
         if random.random_ratio(1, 2) {
             (limits.parked_max, limits.waiting_max) = (random.random_range(2..9), random.random_range(1..4));
         }
-        Self { prices, later_prices, fee, advance, customers, limits }
+        Self { prices, later_prices, terms, tax_included, fee, advance, customers, limits }
     }
 
     /// The catalog file: with the late customers, or without.
@@ -160,7 +178,10 @@ impl Workload {
             file.push_str("  - {id: later, event: later, aggregate: count}\n");
         }
         file.push_str("  - {id: unsold, event: unsold, aggregate: count}\n");
-        let _ = writeln!(file, "plans:\n  - id: p\n    currency: USD\n    every: day");
+        let taxes = TAXES.map(|(id, rate)| format!("{{id: {id}, category: S, rate: {rate}}}")).join(", ");
+        let included = self.tax_included;
+        let _ = writeln!(file, "taxes: [{taxes}]\nplans:\n  - id: p\n    currency: USD\n    every: day");
+        let _ = write!(file, "    tax_included: {included}\n{}", self.terms[usize::from(with_late)].yaml());
         let _ = write!(file, "    fees: [{{id: f, amount: {}, when: arrears}}", self.fee);
         if let Some(advance) = &self.advance {
             let _ = write!(file, ", {{id: g, amount: {advance}, when: advance}}");
@@ -172,7 +193,7 @@ impl Workload {
         file.push_str("customers:\n");
         let there = || self.customers.iter().filter(|customer| with_late || !customer.late);
         for customer in there() {
-            let _ = writeln!(file, "  - {{id: {}, time_zone: {}}}", customer.id, customer.zone);
+            let _ = writeln!(file, "  - {{id: {}, time_zone: {}{}}}", customer.id, customer.zone, customer.tax());
         }
         file.push_str("subscriptions:\n");
         for customer in there() {
@@ -184,7 +205,8 @@ impl Workload {
                 customer.trial_until.map(|until| format!(", trial_until: {}", instant(until))).unwrap_or_default();
             let _ = writeln!(
                 file,
-                "  - {{id: s-{id}, customer: {id}, plan: p, from: {from}, backfill: {backfill}{until}{trial}}}"
+                "  - {{id: s-{id}, customer: {id}, plan: p, from: {from}, backfill: {backfill}{until}{trial}{}}}",
+                customer.own_curves()
             );
         }
         file
@@ -252,7 +274,7 @@ fn instant(seconds: i64) -> String {
 }
 
 impl Customer {
-    fn draw(random: &mut StdRng, number: u32) -> Self {
+    fn draw(random: &mut StdRng, number: u32, prices: &[Price]) -> Self {
         let late = number > 0 && random.random_ratio(1, 3);
         let ends = random.random_ratio(1, 3);
         let until = BEGIN_SECONDS + random.random_range(18 * 3_600..48 * 3_600);
@@ -263,7 +285,19 @@ impl Customer {
             backfill: number == 0 || random.random_ratio(2, 3),
             until: (ends && !late).then_some(until),
             trial_until: random.random_ratio(1, 6).then(|| FROM_SECONDS + random.random_range(3_600..30 * 3_600)),
+            overrides: draw_overrides(random, prices),
+            taxed: random.random_ratio(1, 2),
         }
+    }
+
+    fn tax(&self) -> &'static str {
+        if self.taxed { ", tax: vat" } else { "" }
+    }
+
+    fn own_curves(&self) -> String {
+        let curves = self.overrides.iter().map(|(price, curve)| format!("{price}: {{{}}}", curve.yaml()));
+        let curves = curves.collect::<Vec<_>>().join(", ");
+        if curves.is_empty() { curves } else { format!(", overrides: {{{curves}}}") }
     }
 }
 
@@ -302,6 +336,9 @@ impl Price {
             curve,
             included: (takes_included && random.random_ratio(1, 3)).then(|| random.random_range(1..20)),
             cap: random.random_ratio(1, 5).then(|| decimal(random, 4)),
+            discounts: if random.random_ratio(1, 4) { Off::draw_all(random) } else { Vec::new() },
+            minimum: random.random_ratio(1, 6).then(|| decimal(random, 4)),
+            low_tax: random.random_ratio(1, 4),
             grouped,
             per_group: grouped && random.random_ratio(2, 3),
             event_type: "use",
@@ -317,6 +354,9 @@ impl Price {
             curve: Curve::draw(random, 5),
             included: None,
             cap: None,
+            discounts: Vec::new(),
+            minimum: None,
+            low_tax: false,
             grouped: false,
             per_group: false,
             event_type: "vip",
@@ -333,6 +373,8 @@ impl Price {
             curve,
             included: (takes_included && random.random_ratio(1, 3)).then(|| random.random_range(1..20)),
             cap: random.random_ratio(1, 5).then(|| decimal(random, 4)),
+            discounts: if random.random_ratio(1, 4) { Off::draw_all(random) } else { Vec::new() },
+            minimum: random.random_ratio(1, 6).then(|| decimal(random, 4)),
             ..self.clone()
         }
     }
@@ -350,6 +392,15 @@ impl Price {
         if let Some(cap) = &self.cap {
             let _ = write!(yaml, ", cap: {cap}");
         }
+        if !self.discounts.is_empty() {
+            let _ = write!(yaml, ", discounts: [{}]", Off::yaml(&self.discounts));
+        }
+        if let Some(minimum) = &self.minimum {
+            let _ = write!(yaml, ", minimum: {minimum}");
+        }
+        if self.low_tax {
+            yaml.push_str(", tax: low");
+        }
         if self.per_group {
             yaml.push_str(", per_group: true");
         }
@@ -358,7 +409,7 @@ impl Price {
 }
 
 impl Curve {
-    fn draw(random: &mut StdRng, kinds: u32) -> Self {
+    pub(crate) fn draw(random: &mut StdRng, kinds: u32) -> Self {
         match random.random_range(0..kinds) {
             0 => Self::PerUnit { each: decimal(random, 15), per: *[1, 1, 7, 1_000].choose(random).unwrap_or(&1) },
             1 => Self::Graduated(Tier::draw_all(random)),
@@ -435,7 +486,7 @@ impl Tier {
 }
 
 /// A number between 0 and 3 with up to `decimals` decimals.
-fn decimal(random: &mut StdRng, decimals: u32) -> String {
+pub(crate) fn decimal(random: &mut StdRng, decimals: u32) -> String {
     let fraction = random.random_range(1..10u64.pow(decimals));
     format!("{}.{fraction:0width$}", random.random_range(0..3), width = decimals as usize)
 }

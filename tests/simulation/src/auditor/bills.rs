@@ -30,7 +30,7 @@ fn parse(text: &str) -> Result<Value, Broken> {
 }
 
 /// Each document's lines sum to its total, each within one minor unit of exact, and the rounding account stays small.
-pub(super) fn printed(books: &Books) -> Checked {
+pub(super) fn printed(books: &Books, workload: &Workload) -> Checked {
     let cent = BigRational::new(1.into(), 100.into());
     let mut accounts: BTreeMap<&str, BTreeMap<i64, BigRational>> = BTreeMap::new();
     let issued = books.invoices.values().map(|invoice| (invoice.bill.as_str(), invoice.canonical.as_str()));
@@ -51,7 +51,8 @@ pub(super) fn printed(books: &Books) -> Checked {
         let (net, net_exact) = (number(&document, "net")?, number(&document, "net_exact")?);
         let residue = number(&document, "rounding_residue")?;
         let total = number(&document, "total")?;
-        if sum != net || sum_exact != net_exact || residue != &net_exact - &net || total != net {
+        let with_tax = &net + taxed(&document, workload.tax_included)?;
+        if sum != net || sum_exact != net_exact || residue != &net_exact - &net || total != with_tax {
             return Err(broken(Invariant::Mon3, format!("bill {id} does not add up: {text}")));
         }
         let (customer, end) = name(books, id)?;
@@ -68,6 +69,23 @@ pub(super) fn printed(books: &Books) -> Checked {
         }
     }
     Ok(())
+}
+
+/// A document's tax: once for each rate, on the printed sums under it.
+fn taxed(document: &Value, included: bool) -> Result<BigRational, Broken> {
+    let mut sum = BigRational::zero();
+    for tax in document.get("taxes").and_then(Value::as_array).into_iter().flatten() {
+        let (net, rate, found) = (number(tax, "net")?, number(tax, "rate")?, number(tax, "tax")?);
+        let one = BigRational::from_integer(1.into());
+        let exact = if included { (net + &found) * &rate / (one + &rate) } else { net * rate };
+        let hundred = BigRational::from_integer(100.into());
+        // Half away from zero.
+        if (&exact * &hundred).round() != &found * &hundred {
+            return Err(broken(Invariant::Mon3, format!("the tax on {tax} should be {exact}")));
+        }
+        sum += found;
+    }
+    Ok(sum)
 }
 
 /// The customer and the end of a bill.
@@ -156,10 +174,16 @@ pub(super) fn settled(books: &Books, workload: &Workload, history: &History) -> 
                 Some(number) => books.invoices.get(number).map(|invoice| invoice.canonical.as_str()),
                 None => bill.document.as_deref(),
             };
-            paid += number(&parse(document.unwrap_or("{}"))?, "net_exact")?;
+            let document = parse(document.unwrap_or("{}"))?;
+            paid += number(&document, "net_exact")?;
+            if workload.tax_included {
+                paid += number(&document, "total")? - number(&document, "net")?;
+            }
         }
         let owed = money::owed(workload, history, customer, until);
-        if paid != owed {
+        // Percentages, and shares of what they leave, are rounded at 10⁻²⁴ each.
+        let rounded = BigRational::new(1.into(), BigInt::from(10).pow(20));
+        if (&paid - &owed).abs() > rounded {
             let difference = (&paid - &owed) * BigRational::from_integer(BigInt::from(10).pow(24));
             let what = format!(
                 "customer {}: the bills up to {} come to {paid}, the model to {owed}; {difference} units too much",
@@ -180,6 +204,21 @@ pub(crate) fn sight_documents(books: &Books, workload: &Workload, history: &Hist
             |kind: &str| lines(&document).iter().any(|line| line.get("kind").and_then(Value::as_str) == Some(kind));
         if is("adjustment") {
             sightings.see(Sighting::LateAdjustment);
+        }
+        let said = |kind: &str, word: &str| {
+            let of_kind = lines(&document).iter().filter(|line| line.get("kind").and_then(Value::as_str) == Some(kind));
+            let mut texts = of_kind.filter_map(|line| line.get("description").and_then(Value::as_str));
+            texts.any(|text| text.contains(word))
+        };
+        for (seen, sighting) in [
+            (said("discount", ": cut"), Sighting::PriceDiscount),
+            (said("discount", "cut") && !said("discount", ": cut"), Sighting::WholeDiscount),
+            (is("minimum"), Sighting::Minimum),
+            (is("commitment"), Sighting::TrueUp),
+            (document["taxes"].as_array().is_some_and(|taxes| taxes.len() > 1), Sighting::TwoTaxes),
+            (workload.tax_included && document["total"] != document["net"], Sighting::TaxIncluded),
+        ] {
+            sightings.add(sighting, u64::from(seen));
         }
         if is("rounding") {
             sightings.see(Sighting::RoundingLine);

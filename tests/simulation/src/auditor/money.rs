@@ -34,8 +34,8 @@ pub(super) fn check(books: &Books, workload: &Workload, history: &History) -> Ch
         for period in calendar::periods(customer, *first, last.max(closed_to.unwrap_or(0)) + 200_000_000_000_000) {
             let is_closed = closed.contains(&(customer.id.as_str(), period.start));
             priced.insert((customer.id.as_str(), period.start));
-            let prices = history.prices(workload, &customer.id, period.start);
-            one_period(books, prices, customer, period, is_closed, &all)?;
+            let prices = history.prices(workload, customer, period.start);
+            one_period(books, &prices, customer, period, is_closed, &all)?;
         }
     }
     for key in books.charges.keys() {
@@ -125,31 +125,34 @@ fn one_price(
     Ok(())
 }
 
-/// What a customer owes for the periods that ended at `until` or before.
+/// What a customer owes for the periods that ended at `until` or before, and for fees in advance of the one that runs then.
 pub(super) fn owed(workload: &Workload, history: &History, customer: &Customer, until: i64) -> BigRational {
     let Some(first) = history.first_billed.get(&customer.id) else { return BigRational::zero() };
     let all: Vec<&Event> = history.charged(&customer.id).collect();
     let mut sum = BigRational::zero();
-    for period in calendar::periods(customer, *first, until) {
-        if calendar::is_trial(customer, period) {
+    for period in calendar::periods(customer, *first, until + 200_000_000_000_000) {
+        if calendar::is_trial(customer, period) || period.start > until {
             continue;
         }
-        sum += model::fee(&workload.fee, period);
-        for price in history.prices(workload, &customer.id, period.start) {
-            let admitted: Vec<&Event> = all.iter().copied().filter(|event| price.admits(event)).collect();
-            let inside: Vec<&Event> = admitted
-                .iter()
-                .copied()
-                .filter(|event| event.time >= period.start && event.time < period.end)
-                .collect();
-            sum += model::cost(price, period, &inside, &admitted).values().sum::<BigRational>();
+        let terms = history.terms(workload, customer, period.start);
+        let advance = workload.advance.as_ref().map(|fee| model::share_of(fee, period)).unwrap_or_default();
+        if period.end > until {
+            // It stands on the bill that ends where its period begins.
+            sum += model::discounted(&terms.discounts, advance);
+            continue;
         }
-    }
-    // Fees in advance stand on the bill that ends where their period begins.
-    if let Some(advance) = &workload.advance {
-        let begun = calendar::periods(customer, *first, until + 200_000_000_000_000);
-        let begun = begun.into_iter().filter(|period| period.start <= until && !calendar::is_trial(customer, *period));
-        sum += begun.map(|period| model::fee(advance, period)).sum::<BigRational>();
+        let mut whole = advance + model::share_of(&workload.fee, period);
+        for price in history.prices(workload, customer, period.start) {
+            let admitted: Vec<&Event> = all.iter().copied().filter(|event| price.admits(event)).collect();
+            let inside = |event: &&Event| event.time >= period.start && event.time < period.end;
+            let inside: Vec<&Event> = admitted.iter().copied().filter(inside).collect();
+            let used = model::cost(&price, period, &inside, &admitted).values().sum::<BigRational>();
+            let least = price.minimum.as_ref().map(|minimum| model::share_of(minimum, period)).unwrap_or_default();
+            whole += model::discounted(&price.discounts, used).max(least);
+        }
+        let spent = model::discounted(&terms.discounts, whole);
+        let least = terms.commitment.as_ref().map(|amount| model::share_of(amount, period)).unwrap_or_default();
+        sum += spent.max(least);
     }
     sum
 }
