@@ -9,7 +9,8 @@
 //!
 //! Who calls is known from the headers, before a byte of a body is read. Bounds: the calls under way, a request's events and
 //! bytes ([`options::Limits`]), the requests of a stream in flight, the bytes from when they are read until they stand in the
-//! log (of all calls, and of one), how long a request that holds room may take to come, and each shard's appends in flight ([`Options`]). Past them the server stops reading or refuses; nothing grows.
+//! log (of all calls, and of one), how long a request that holds room may take to come, and each shard's appends in flight
+//! ([`Options`]). Past them the server stops reading or refuses; nothing grows.
 
 // Reading order: what can be set and said, who may call, what is known of the catalog, then an event's way in.
 pub mod access;
