@@ -9,6 +9,7 @@ use std::process::{Child, Command, Stdio};
 pub struct Stage {
     child: Child,
     arguments: Vec<String>,
+    environment: Vec<(String, PathBuf)>,
     log: PathBuf,
     scheme: &'static str,
     port: u16,
@@ -26,15 +27,27 @@ pub fn curl(arguments: &[&str]) -> (u16, String) {
 impl Stage {
     /// Starts one with a configuration that `{port}` stands in for its port in; further arguments follow. Does not wait.
     pub fn start(folder: &Path, name: &str, config: &str, arguments: &[&str]) -> Self {
+        Self::start_with(folder, name, config, arguments, &[])
+    }
+
+    /// The same with an environment of its own.
+    pub fn start_with(
+        folder: &Path,
+        name: &str,
+        config: &str,
+        arguments: &[&str],
+        environment: &[(&str, PathBuf)],
+    ) -> Self {
         let port = free_port();
         let file = folder.join(format!("{name}.toml"));
         std::fs::write(&file, config.replace("{port}", &port.to_string())).unwrap_or_else(|error| panic!("{error}"));
         let log = folder.join(format!("{name}.log"));
         let arguments: Vec<String> =
             arguments.iter().chain(&["--config", &file.to_string_lossy()]).map(ToString::to_string).collect();
-        let child = spawn(&arguments, &log);
+        let environment: Vec<_> = environment.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+        let child = spawn(&arguments, &environment, &log);
         let scheme = if config.contains("[tls]") { "https" } else { "http" };
-        Self { child, arguments, log, scheme, port }
+        Self { child, arguments, environment, log, scheme, port }
     }
 
     /// Its address as a client takes it.
@@ -80,7 +93,7 @@ impl Stage {
     /// Starts it again, after [`Stage::kill`], with the same configuration and on the same port. Does not wait.
     pub fn restart(&mut self) {
         self.kill();
-        self.child = spawn(&self.arguments, &self.log);
+        self.child = spawn(&self.arguments, &self.environment, &self.log);
     }
 
     /// The sum of a metric over the samples that hold `label`; none while the process does not answer, or has none.
@@ -97,12 +110,13 @@ impl Stage {
     }
 }
 
-fn spawn(arguments: &[String], log: &Path) -> Child {
+fn spawn(arguments: &[String], environment: &[(String, PathBuf)], log: &Path) -> Child {
     let output = File::options().create(true).append(true).open(log);
     let output = output.unwrap_or_else(|error| panic!("{}: {error}", log.display()));
     Command::new(farthing())
         .arg("serve")
         .args(arguments)
+        .envs(environment.iter().map(|(name, value)| (name, value)))
         .stdout(Stdio::null())
         .stderr(output)
         .spawn()
