@@ -17,8 +17,9 @@ mod tests;
 mod writer;
 
 use crate::fold;
-use crate::ids::Key;
+use crate::ids::{Key, Room};
 use pricing::time::Instant;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use storage::charges::Charges;
@@ -46,8 +47,10 @@ pub struct Options {
     pub snapshot_bytes: u64,
     /// or this time, whichever comes first; only where something was folded.
     pub snapshot_every: Duration,
-    /// Memory of one shard's id index beyond which the shard halts.
+    /// Memory of the known ids of all its shards together; each shard has an equal part. More goes to disk.
     pub ids_bytes_max: usize,
+    /// The folder that ids go to. None: a shard whose part is full halts.
+    pub ids_folder: Option<PathBuf>,
     /// What of the fold can be set.
     pub fold: fold::Options,
 }
@@ -86,6 +89,8 @@ pub struct ShardStatus {
     pub ids: u64,
     /// Memory of the id index.
     pub ids_bytes: u64,
+    /// Bytes of ids on disk.
+    pub ids_disk_bytes: u64,
     /// Bytes of rows that are not stored yet.
     pub unsent_bytes: u64,
     /// Where the newest good snapshot stands.
@@ -102,6 +107,7 @@ struct Shared {
     log: Arc<dyn Log>,
     snapshots: Arc<dyn Snapshots>,
     charges: Arc<dyn Charges>,
+    /// With one shard's part of the memory for ids.
     options: Arc<Options>,
     status: Status,
     stop: watch::Receiver<bool>,
@@ -120,7 +126,8 @@ impl Default for Options {
             snapshot_records: 1_000_000,
             snapshot_bytes: 4 << 30,
             snapshot_every: Duration::from_secs(600),
-            ids_bytes_max: usize::MAX,
+            ids_bytes_max: 2 << 30,
+            ids_folder: None,
             fold: fold::Options::default(),
         }
     }
@@ -142,7 +149,8 @@ impl Driver {
             changed: Arc::new(watch::Sender::new(0)),
         };
         let (stop, stopped) = watch::channel(false);
-        let options = Arc::new(options);
+        let ids_bytes_max = options.ids_bytes_max / shards.len().max(1);
+        let options = Arc::new(Options { ids_bytes_max, ..options });
         let shared = Shared { log, snapshots, charges, options, status: status.clone(), stop: stopped };
         let (outputs, queue) = mpsc::unbounded_channel();
         let mut stored = Vec::new();
@@ -211,6 +219,7 @@ impl ShardStatus {
             counters: Counters::default(),
             ids: 0,
             ids_bytes: 0,
+            ids_disk_bytes: 0,
             unsent_bytes: 0,
             snapshot: None,
             close_due: false,
@@ -229,6 +238,13 @@ impl ShardStatus {
 impl Shared {
     fn is_stopped(&self) -> bool {
         *self.stop.borrow()
+    }
+
+    /// The room for a shard's ids.
+    fn room(&self, shard: Shard) -> Room {
+        let Options { ids_bytes_max, ids_folder, .. } = &*self.options;
+        let file = ids_folder.as_ref().map(|folder| folder.join(format!("shard-{shard}")));
+        Room { bytes_max: *ids_bytes_max, file }
     }
 
     /// Waits a little, or until the driver stops: then false.

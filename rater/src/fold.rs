@@ -1,7 +1,7 @@
 //! The fold: one shard's records in, charges out.
 //!
-//! It is pure: no I/O, no clock, no randomness, and no order but that of the log. What each event comes to is decided in
-//! this order:
+//! It is pure: no I/O, no clock, no randomness, and no order but that of the log. (Ids that memory has no room for are read
+//! from disk, which shows in nothing that comes out.) What each event comes to is decided in this order:
 //!
 //! | an event | comes to |
 //! |---|---|
@@ -42,7 +42,7 @@ mod tests;
 pub(crate) use snapshot::Chunks;
 
 use crate::codec::Malformed;
-use crate::ids::{Day, Index, Key};
+use crate::ids::{self, Day, Index, Key, Room};
 use catalog::{Gate, Tenant};
 use customer::Customer;
 use declare::Told;
@@ -112,7 +112,7 @@ pub struct Fold {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StateHash(pub [u8; 16]);
 
-/// Why a shard cannot go on. The state is as it was before the record.
+/// Why a shard cannot go on. The state is as it was before the record, but for [`Halt::Lost`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Halt {
     /// Not the record that follows.
@@ -141,6 +141,9 @@ pub enum Halt {
         /// Why.
         reason: String,
     },
+    /// An id could not be looked for: state and outputs are void, and only a snapshot leads on.
+    #[error(transparent)]
+    Lost(#[from] ids::Error),
 }
 
 /// Why a snapshot cannot be used.
@@ -160,6 +163,9 @@ pub enum RestoreError {
         /// What is read here.
         known: u32,
     },
+    /// Its ids cannot be kept.
+    #[error(transparent)]
+    Ids(#[from] ids::Error),
 }
 
 impl Default for Options {
@@ -237,6 +243,7 @@ impl Fold {
         }
         self.retry_some();
         self.ids.sweep_some();
+        self.is_sound()?;
         self.record = record_hash(record);
         self.next = offset.next();
         Ok(())
@@ -246,7 +253,7 @@ impl Fold {
     /// was `restated` before it stands in its place.
     ///
     /// # Errors
-    /// [`Halt::Offset`].
+    /// [`Halt::Offset`], [`Halt::Lost`].
     pub fn skip(&mut self, offset: Offset, restated: Vec<Control>) -> Result<(), Halt> {
         self.expect(offset)?;
         self.emit.begin(offset);
@@ -254,9 +261,31 @@ impl Fold {
             restated.into_iter().for_each(|record| self.restate(offset, record));
         }
         self.retry_some();
+        self.is_sound()?;
         self.record = 0;
         self.next = offset.next();
         Ok(())
+    }
+
+    /// Refuses a state that lost sight of its ids: from then on nothing of it may be used.
+    ///
+    /// # Errors
+    /// [`Halt::Lost`].
+    pub fn is_sound(&self) -> Result<(), Halt> {
+        self.ids.lost().map_or(Ok(()), |error| Err(error.clone().into()))
+    }
+
+    /// Says how much memory the ids may take, and where the rest goes. It shows in nothing that comes out.
+    pub fn set_room(&mut self, room: Room) {
+        self.ids.set_room(room);
+    }
+
+    /// Brings ids to disk when they take more memory than they may.
+    ///
+    /// # Errors
+    /// Those of the disk, or that there is no room; all is then as before.
+    pub fn make_room(&mut self) -> Result<(), ids::Error> {
+        self.ids.make_room()
     }
 
     /// What came out since it was last taken; none when nothing was folded since.
@@ -374,6 +403,11 @@ impl Fold {
     /// Memory of the id index, in bytes.
     pub fn ids_bytes(&self) -> usize {
         self.ids.bytes()
+    }
+
+    /// Bytes of ids on disk.
+    pub fn ids_disk_bytes(&self) -> u64 {
+        self.ids.disk_bytes()
     }
 
     /// About how many bytes wait to be taken.

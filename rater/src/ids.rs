@@ -9,15 +9,23 @@
 //! entries come out in one order whatever the order they came in: what a snapshot writes does not depend on history.
 //! Tables grow one by one, by a sixth, so that no growth holds up a shard and at most a quarter of the memory is empty.
 //!
+//! What takes more memory than it may goes to disk: all of the tables at once, as one file that never changes (see
+//! `run.rs`). Newer ids stand in memory, then in newer files; the first that is found stands. Nothing of this is seen from
+//! outside: a snapshot has the same bytes, and a file goes when all its ids are forgotten.
+//!
 //! Which ids are known is decided by days alone (each tenant has the day from which on it knows). Sweeping, which frees
 //! the memory of older ones, goes a few tables at a time and is never seen from outside.
 
+mod run;
 mod table;
 
 use crate::codec::{Malformed, Reader, Writer};
+use run::Run;
 use siphasher::sip128::{Hasher128, SipHasher13};
 use std::hash::Hasher;
-use table::Table;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use table::{Entry, Table};
 
 /// How many tables: one for each value of the first 12 bits of a hash.
 const TABLES: usize = 1 << TABLE_BITS;
@@ -35,6 +43,41 @@ const SWEEP_TABLES: usize = 16;
 /// The secret of a shard's id hashes, out of its `Open` record.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Key(pub [u8; 16]);
+
+/// How much memory the ids of a shard may take, and where the rest goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// Bytes of memory.
+    pub bytes_max: usize,
+    /// Under this name files are made, one after the other; each loses it at once, and is gone with the process. None:
+    /// all ids stay in memory.
+    pub file: Option<PathBuf>,
+}
+
+/// Why ids cannot be kept or found.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// There is no room.
+    #[error(
+        "the known ids take {bytes} bytes of memory, of {bytes_max} allowed for the shard; allow more memory, or use more \
+         raters"
+    )]
+    Full {
+        /// Bytes taken.
+        bytes: usize,
+        /// Of so many.
+        bytes_max: usize,
+    },
+    /// Not written or read.
+    #[error("known ids on disk cannot be written or read: {0}")]
+    Disk(String),
+    /// The bytes are not what was written.
+    #[error("known ids on disk are damaged in bucket {bucket}; a restart makes the file anew")]
+    Damaged {
+        /// Which part of the file.
+        bucket: usize,
+    },
+}
 
 /// A day of log time since 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,6 +105,19 @@ pub(crate) struct Index {
     forget: Day,
     /// The next table to sweep; `TABLES` when nothing is left to sweep.
     sweep_next: usize,
+    room: Room,
+    /// Files, the oldest first.
+    runs: Vec<Run>,
+    /// What went wrong when an id was looked for on disk: whatever was decided since is void.
+    lost: OnceLock<Error>,
+}
+
+// === impl Room ===
+
+impl Default for Room {
+    fn default() -> Self {
+        Self { bytes_max: usize::MAX, file: None }
+    }
 }
 
 // === impl Key ===
@@ -150,9 +206,22 @@ impl Day {
 
 impl Default for Index {
     fn default() -> Self {
-        let tables = (0..TABLES).map(|_| Table::default()).collect();
-        Self { tables, count: 0, slots: 0, oldest: Day(0), forget: Day(i64::MIN), sweep_next: TABLES }
+        Self {
+            tables: empty_tables(),
+            count: 0,
+            slots: 0,
+            oldest: Day(0),
+            forget: Day(i64::MIN),
+            sweep_next: TABLES,
+            room: Room::default(),
+            runs: Vec::new(),
+            lost: OnceLock::new(),
+        }
     }
+}
+
+fn empty_tables() -> Vec<Table> {
+    (0..TABLES).map(|_| Table::default()).collect()
 }
 
 impl Index {
@@ -161,14 +230,39 @@ impl Index {
     pub(crate) fn read_ahead(&self, ids: &[Id]) {
         for batch in ids.chunks(BATCH) {
             let read = batch.iter().fold(0, |read, id| read ^ self.tables[id.table()].read_ahead(id.rest()));
-            std::hint::black_box(read);
+            let filters = self.runs.iter().flat_map(|run| batch.iter().map(|id| run.read_ahead(*id)));
+            std::hint::black_box(filters.fold(read, |read, word| read ^ word));
         }
     }
 
     /// The payload's hash of an id that was folded on `from` or later.
     pub(crate) fn get(&self, id: Id, from: Day) -> Option<u64> {
-        let entry = self.tables[id.table()].get(id.rest(), id.low)?;
-        (Day::from_code(entry.code(), self.oldest) >= from).then_some(entry.payload)
+        let (payload, day) = match self.tables[id.table()].get(id.rest(), id.low) {
+            Some(entry) => (entry.payload, Day::from_code(entry.code(), self.oldest)),
+            None => self.get_on_disk(id)?,
+        };
+        (day >= from).then_some(payload)
+    }
+
+    fn get_on_disk(&self, id: Id) -> Option<(u64, Day)> {
+        let found = self.runs.iter().rev().find_map(|run| run.get(id).transpose());
+        match found? {
+            Ok(found) => Some(found),
+            Err(error) => {
+                self.lose(error);
+                None
+            }
+        }
+    }
+
+    fn lose(&self, error: Error) {
+        // The first error says it all.
+        let _ = self.lost.set(error);
+    }
+
+    /// What went wrong on disk since the beginning: what was answered, and written, since then cannot be trusted.
+    pub(crate) fn lost(&self) -> Option<&Error> {
+        self.lost.get()
     }
 
     /// Keeps an id that was folded on `day`; what was kept under it before is forgotten.
@@ -193,6 +287,7 @@ impl Index {
         // Codes tell days apart only inside a window, so a long leap sweeps at once, before anything new comes in.
         let leap = day.0.saturating_sub(self.oldest.0) > DAYS - i64::from(KNOWN_DAYS_MAX);
         self.forget = day;
+        self.runs.retain(|run| run.newest() >= day);
         self.sweep_next = 0;
         if leap {
             self.sweep(TABLES);
@@ -224,12 +319,50 @@ impl Index {
 
     /// How many entries there are, those included that may go.
     pub(crate) fn count(&self) -> u64 {
-        self.count
+        self.count + self.runs.iter().map(Run::count).sum::<u64>()
     }
 
-    /// Memory of the entries, in bytes.
+    /// Memory that is taken, in bytes.
     pub(crate) fn bytes(&self) -> usize {
-        self.slots * size_of::<table::Entry>()
+        self.slots * size_of::<Entry>() + self.runs_bytes()
+    }
+
+    fn runs_bytes(&self) -> usize {
+        self.runs.iter().map(Run::bytes).sum()
+    }
+
+    /// Bytes on disk.
+    pub(crate) fn disk_bytes(&self) -> u64 {
+        self.runs.iter().map(Run::file_bytes).sum()
+    }
+
+    /// Says how much room there is.
+    pub(crate) fn set_room(&mut self, room: Room) {
+        self.room = room;
+    }
+
+    /// Brings all entries to disk when they take more memory than they may. On an error all is as before.
+    pub(crate) fn make_room(&mut self) -> Result<(), Error> {
+        let (bytes, bytes_max) = (self.bytes(), self.room.bytes_max);
+        if bytes <= bytes_max {
+            return Ok(());
+        }
+        // What is kept in memory of each file leaves half of the room to new ids: so files are few, and large.
+        match self.room.file.clone().filter(|_| self.runs_bytes() <= bytes_max / 2) {
+            Some(file) => self.spill(&file),
+            None => Err(Error::Full { bytes, bytes_max }),
+        }
+    }
+
+    /// Brings all entries to disk.
+    pub(crate) fn spill(&mut self, file: &Path) -> Result<(), Error> {
+        let (oldest, forget) = (self.oldest, self.forget);
+        let run = Run::write(file, &self.tables, oldest, |entry| Day::from_code(entry.code(), oldest) >= forget)?;
+        if run.count() > 0 {
+            self.runs.push(run);
+        }
+        (self.tables, self.count, self.slots) = (empty_tables(), 0, 0);
+        Ok(())
     }
 
     /// How many pieces a snapshot of it has.
@@ -239,10 +372,19 @@ impl Index {
 
     /// Writes one piece: the entries that are known from the day on that [`Index::forget_before`] named.
     pub(crate) fn write_piece(&self, piece: usize, out: &mut Writer) {
-        let live = |entry: &&table::Entry| Day::from_code(entry.code(), self.oldest) >= self.forget;
-        let table = &self.tables[piece];
-        out.u32(u32::try_from(table.entries().filter(live).count()).unwrap_or(u32::MAX));
-        for entry in table.entries().filter(live) {
+        let is_live = |entry: &&Entry| Day::from_code(entry.code(), self.oldest) >= self.forget;
+        let mut entries: Vec<Entry> = self.tables[piece].entries().filter(is_live).copied().collect();
+        for run in self.runs.iter().rev() {
+            match run.table(piece, self.forget) {
+                Ok(older) => entries.extend(older),
+                Err(error) => return self.lose(error),
+            }
+        }
+        // Stable: the newest of equal ones comes first.
+        entries.sort_by_key(Entry::key);
+        entries.dedup_by_key(|entry| entry.key());
+        out.u32(u32::try_from(entries.len()).unwrap_or(u32::MAX));
+        for entry in entries {
             out.u64(entry.hash);
             out.u64(entry.low);
             out.u64(entry.payload);

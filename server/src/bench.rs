@@ -11,5 +11,6 @@ mod machine;
 mod meter;
 
 pub(crate) use figures::{Figures, Latency, print};
+pub(crate) use load::{CHARGED, KNOWN};
 pub(crate) use machine::Machine;
 pub(crate) use meter::Meter;

@@ -95,7 +95,9 @@ impl System {
         let address = listener.address();
         let rater = charges.clone().zip(snapshots).map(|(charges, snapshots)| {
             let shards = config.rater.pod.shards(log.shards());
-            rater::driver::Driver::start(log.clone(), snapshots, charges, shards, config.rater.options.clone())
+            let mut options = config.rater.options.clone();
+            options.ids_folder = config.rater.data.as_ref().map(|data| data.join("ids"));
+            rater::driver::Driver::start(log.clone(), snapshots, charges, shards, options)
         });
         let state = Arc::new(State::new(&config, rater.as_ref().map(rater::driver::Driver::status)));
         let (routes, health) = web::front(state.clone(), listener.count()).await?;

@@ -50,7 +50,8 @@ pub(super) async fn load(shared: &mut Shared, shard: Shard) -> Result<Loaded, Fa
         }
     }
     if bounds.start == Offset(0) {
-        let fold = Fold::new(shard, shared.log.shards(), shared.options.fold);
+        let mut fold = Fold::new(shard, shared.log.shards(), shared.options.fold);
+        fold.set_room(shared.room(shard));
         return Ok(Loaded { fold: Box::new(fold), snapshot: None, stored });
     }
     Err(Failure::Halted(format!(
@@ -74,7 +75,8 @@ fn check_end(shard: Shard, (what, place): (&str, Offset), end: Offset) -> Result
 
 async fn restore(shared: &Shared, shard: Shard, place: Offset) -> Result<Fold, String> {
     let chunks = shared.snapshots.read(shard, place).await.map_err(|error| error.to_string())?;
-    let fold = Fold::restore(chunks, shared.options.fold).map_err(|error| error.to_string())?;
+    let restored = Fold::restore(chunks, shared.options.fold, shared.room(shard));
+    let fold = restored.map_err(|error| error.to_string())?;
     let found = (fold.shard(), fold.shards(), fold.next());
     let wanted = (shard, shared.log.shards(), place);
     if found == wanted {

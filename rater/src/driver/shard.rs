@@ -3,7 +3,7 @@
 use super::load::{self, Failure, Loaded};
 use super::writer::{Parcel, Progress};
 use super::{Backoff, Shared};
-use crate::fold::{Chunks, Fold};
+use crate::fold::{Chunks, Fold, Halt};
 use storage::log::{self, Entry};
 use storage::record::{Control, Record};
 use storage::shard::{Offset, Shard};
@@ -106,8 +106,10 @@ impl Task {
                 return Stand::Final(reason);
             }
             self.promote().await;
-            if self.is_snapshot_due(fold) && !self.write_snapshot(fold).await {
-                return Stand::Final("the state was lost while a snapshot was written; start again".to_owned());
+            if self.is_snapshot_due(fold)
+                && let Err(reason) = self.write_snapshot(fold).await
+            {
+                return Stand::Final(reason);
             }
             match self.next_event(fold).await {
                 Event::Stop => return Stand::Stopped,
@@ -116,6 +118,9 @@ impl Task {
                     backoff = Backoff::new();
                     if let Err(stand) = self.fold_all(fold, &entries).await {
                         return stand;
+                    }
+                    if let Err(reason) = self.make_room(fold).await {
+                        return Stand::Final(reason);
                     }
                 }
                 Event::Read(Err(log::Error::Damaged { offset, .. })) if offset != fold.next() => {
@@ -154,11 +159,14 @@ impl Task {
 
     async fn fold_all(&mut self, fold: &mut Fold, entries: &[Entry]) -> Result<(), Stand> {
         for entry in entries {
-            let folded = fold.fold(entry.offset, &entry.record);
-            if let Err(halt) = folded {
-                self.send(fold);
-                self.show(fold);
-                return Err(Stand::At(entry.offset, halt.to_string()));
+            match fold.fold(entry.offset, &entry.record) {
+                Ok(()) => {}
+                Err(halt @ Halt::Lost(_)) => return Err(Stand::Final(halt.to_string())),
+                Err(halt) => {
+                    self.send(fold);
+                    self.show(fold);
+                    return Err(Stand::At(entry.offset, halt.to_string()));
+                }
             }
             self.snapshot.records += 1;
             self.snapshot.bytes += u64::try_from(entry.record.len()).unwrap_or(u64::MAX);
@@ -178,14 +186,30 @@ impl Task {
             self.shared.status.update(self.index, |status| status.end = bounds.end);
         }
         self.show(fold);
-        if fold.ids_bytes() > self.shared.options.ids_bytes_max {
-            return Err(Stand::Final(format!(
-                "the index of known ids takes {} bytes, of {} allowed; allow more memory or use more shards",
-                fold.ids_bytes(),
-                self.shared.options.ids_bytes_max
-            )));
-        }
         Ok(())
+    }
+
+    /// Brings ids to disk when they take more memory than they may.
+    async fn make_room(&self, fold: &mut Box<Fold>) -> Result<(), String> {
+        if fold.ids_bytes() <= self.shared.options.ids_bytes_max {
+            return Ok(());
+        }
+        let mut held = std::mem::replace(fold, self.stand_in(fold));
+        let made = tokio::task::spawn_blocking(move || {
+            let made = held.make_room();
+            (held, made)
+        });
+        let Ok((held, made)) = made.await else {
+            return Err("the state was lost while ids were brought to disk; start again".to_owned());
+        };
+        *fold = held;
+        self.show(fold);
+        made.map_err(|error| error.to_string())
+    }
+
+    /// Stands in the state's place while others have it.
+    fn stand_in(&self, fold: &Fold) -> Box<Fold> {
+        Box::new(Fold::new(self.shard, fold.shards(), self.shared.options.fold))
     }
 
     /// Hands over what came out, unless the store has it already.
@@ -215,6 +239,7 @@ impl Task {
             status.end = status.end.max(fold.next());
             (status.counters, status.close_due) = (fold.counters(), fold.is_close_due());
             (status.ids, status.ids_bytes) = (fold.ids(), u64::try_from(fold.ids_bytes()).unwrap_or(u64::MAX));
+            status.ids_disk_bytes = fold.ids_disk_bytes();
             (status.unsent_bytes, status.snapshot) = (unsent_bytes, self.snapshot.newest);
         });
     }
@@ -230,22 +255,24 @@ impl Task {
         *records > 0 && pending.is_none() && is_due && *newest != Some(fold.next())
     }
 
-    /// Writes a pending snapshot; false when the state did not come back.
-    async fn write_snapshot(&mut self, fold: &mut Box<Fold>) -> bool {
+    /// Writes a pending snapshot; an error when the state is lost.
+    async fn write_snapshot(&mut self, fold: &mut Box<Fold>) -> Result<(), String> {
         let (shard, next) = (self.shard, fold.next());
         let (back, returned) = oneshot::channel();
         // The state itself goes into the iterator, and comes back when that is dropped: there is no second copy.
-        let stand_in = Box::new(Fold::new(shard, fold.shards(), self.shared.options.fold));
-        let chunks = Chunks::new(std::mem::replace(fold, stand_in), back);
+        let chunks = Chunks::new(std::mem::replace(fold, self.stand_in(fold)), back);
         let written = self.shared.snapshots.write(shard, next, Box::new(chunks)).await;
-        let Ok(state) = returned.await else { return false };
+        let Ok(state) = returned.await else {
+            return Err("the state was lost while a snapshot was written; start again".to_owned());
+        };
         *fold = state;
+        fold.is_sound().map_err(|halt| halt.to_string())?;
         (self.snapshot.records, self.snapshot.bytes, self.snapshot.at) = (0, 0, Instant::now());
         match written {
             Ok(()) => self.snapshot.pending = Some(next),
             Err(error) => tracing::warn!(%shard, %next, %error, "no snapshot was written; the next one is due later"),
         }
-        true
+        Ok(())
     }
 
     /// Makes the pending snapshot good once the store has confirmed its boundary.
@@ -262,13 +289,16 @@ impl Task {
 
     /// Hands over the rest, writes a last snapshot, and waits until the store has what it stands on.
     async fn finish(mut self, mut fold: Box<Fold>) {
+        if fold.is_sound().is_err() {
+            return;
+        }
         self.send(&mut fold);
         let is_new = self.snapshot.newest != Some(fold.next()) && self.snapshot.pending != Some(fold.next());
         if is_new && fold.next() > Offset(0) {
             // What was folded since an unconfirmed snapshot is in this one too.
             self.snapshot.pending = None;
-            if !self.write_snapshot(&mut fold).await {
-                return;
+            if let Err(reason) = self.write_snapshot(&mut fold).await {
+                return self.halt(&reason);
             }
         }
         let Self { shared, shard, outputs, mut progress, stored, snapshot, index, .. } = self;
@@ -309,7 +339,11 @@ impl Task {
                 Ok(entries) if entries.iter().any(|entry| is_skip(&entry.record, offset, &mut restated)) => {
                     tracing::warn!(shard = %self.shard, %offset, "a damaged record is stepped over");
                     self.shared.status.update(self.index, |status| status.halted = None);
-                    return fold.skip(offset, restated).is_ok();
+                    let skipped = fold.skip(offset, restated);
+                    if let Err(halt) = &skipped {
+                        self.halt(&halt.to_string());
+                    }
+                    return skipped.is_ok();
                 }
                 Ok(entries) => from = entries.last().map_or(from, |entry| entry.offset.next()),
                 Err(log::Error::Damaged { offset, .. }) if offset >= from => from = offset.next(),

@@ -192,6 +192,36 @@ async fn unsent_rows_have_a_limit() {
 }
 
 #[tokio::test]
+async fn ids_beyond_the_memory_limit_go_to_disk_and_are_known_after_a_restart() {
+    let world = opened(1, 0).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    // A table in memory takes some hundred bytes for its first id.
+    let options = Options { ids_bytes_max: 700_000, ids_folder: Some(folder.path().join("ids")), ..options() };
+    let batch = |number: u64| {
+        let events: Vec<_> = (0..2_000).map(|at| call("c", &format!("{number}-{at}"), EARLIER, "1")).collect();
+        sample::record(&events)
+    };
+    for round in 0..3u64 {
+        let driver = start(&world, Options { read_bytes_max: 1, ..options.clone() });
+        for number in [2 * round, 2 * round + 1, 0, round] {
+            append(&world, Shard(0), [batch(number)]).await;
+        }
+        stored(&driver, 0, end(&world, Shard(0)).await).await;
+        let status = driver.status().shards();
+        assert!(status[0].ids_disk_bytes > 0 && status[0].ids_bytes <= 700_000, "{status:?}");
+        driver.stop().await;
+    }
+    let counters = counters(&world, Shard(0)).await;
+    assert_eq!((counters.charged, counters.duplicate), (12_000, 12_000));
+    // Without a folder the shard halts, and says why.
+    let driver = start(&world, Options { ids_folder: None, ..options });
+    driver.status().until(|shards| shards[0].halted.is_some()).await;
+    let reason = driver.status().shards()[0].halted.clone();
+    assert!(reason.is_some_and(|reason| reason.contains("allow more memory")));
+    driver.stop().await;
+}
+
+#[tokio::test]
 async fn a_log_that_ends_before_what_was_made_of_it_halts_its_shard() {
     let world = opened(1, 0).await;
     append(&world, Shard(0), [batch(0), batch(1)]).await;

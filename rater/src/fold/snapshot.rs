@@ -6,7 +6,7 @@ use super::emit::Emit;
 use super::park::Stored;
 use super::{Fold, Options, RestoreError, StateHash};
 use crate::codec::{Frames, Malformed, Reader, Writer};
-use crate::ids::{Day, Index, Key};
+use crate::ids::{Day, Index, Key, Room};
 use bytes::Bytes;
 use pricing::id::TenantId;
 use pricing::meter::Meter;
@@ -113,7 +113,7 @@ impl Drop for Chunks {
 // === impl Fold ===
 
 impl Fold {
-    /// The state as chunks, without a copy of the whole.
+    /// The state as chunks, without a copy of the whole. They are good if [`Fold::is_sound`] says so afterwards.
     pub fn chunks(&self) -> impl Iterator<Item = Bytes> + '_ {
         let mut cursor = Cursor::default();
         std::iter::from_fn(move || self.frame(&mut cursor))
@@ -206,10 +206,10 @@ impl Fold {
     }
 
     fn write_ids(&self, cursor: &mut Cursor, out: &mut Writer) -> bool {
-        if cursor.at >= Index::pieces() {
+        if cursor.at >= Index::pieces() || self.is_sound().is_err() {
             return true;
         }
-        while cursor.at < Index::pieces() && out.len() < ID_BYTES_A_FRAME {
+        while cursor.at < Index::pieces() && out.len() < ID_BYTES_A_FRAME && self.is_sound().is_ok() {
             self.ids.write_piece(cursor.at, out);
             cursor.at += 1;
         }
@@ -223,10 +223,12 @@ impl Fold {
     pub fn restore(
         chunks: impl Iterator<Item = Result<Bytes, storage::snapshots::Error>>,
         options: Options,
+        room: Room,
     ) -> Result<Self, RestoreError> {
         let mut frames = Frames::new(chunks.map(|chunk| chunk.map_err(RestoreError::from)));
         let Some((HEAD, head)) = frames.next()? else { return Err(Malformed("no head").into()) };
         let mut fold = read_head(&mut Reader::new(&head), options)?;
+        fold.set_room(room);
         let mut piece = 0;
         let mut is_complete = false;
         while let Some((kind, frame)) = frames.next()? {
@@ -239,6 +241,7 @@ impl Fold {
                 IDS => {
                     while !from.is_empty() {
                         fold.ids.read_piece(piece, &mut from)?;
+                        fold.ids.make_room()?;
                         piece += 1;
                     }
                 }

@@ -8,6 +8,7 @@ mod table;
 mod time_goes;
 
 use super::{Fold, Options};
+use crate::ids::Room;
 use crate::sample;
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -104,7 +105,7 @@ pub(super) fn restored(fold: &Fold) -> Fold {
     // A backend may cut the bytes anywhere.
     let bytes: Vec<u8> = chunks.concat();
     let pieces: Vec<_> = bytes.chunks(777).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
-    let restored = Fold::restore(pieces.into_iter(), Options::default()).expect("a good snapshot");
+    let restored = Fold::restore(pieces.into_iter(), Options::default(), Room::default()).expect("a good snapshot");
     assert_eq!(restored.state_hash(), fold.state_hash());
     assert_eq!(restored.next(), fold.next());
     restored

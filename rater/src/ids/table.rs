@@ -7,6 +7,8 @@ const CODE: u64 = (1 << super::TABLE_BITS) - 1;
 /// The fewest homes of a table that holds anything.
 const HOMES_MIN: usize = 14;
 
+pub(super) const ENTRY_BYTES: usize = size_of::<Entry>();
+
 /// One id; all zero when empty.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Entry {
@@ -36,8 +38,27 @@ impl Entry {
         self.code() == 0
     }
 
-    const fn key(&self) -> (u64, u64) {
+    pub(super) const fn key(&self) -> (u64, u64) {
         (self.hash & !CODE, self.low)
+    }
+
+    /// The hash's first half, out of an entry of the table with this number.
+    pub(super) fn high(&self, table: usize) -> u64 {
+        u64::try_from(table).unwrap_or(0) << (64 - super::TABLE_BITS) | self.hash >> super::TABLE_BITS
+    }
+
+    pub(super) fn to_bytes(self) -> [u8; ENTRY_BYTES] {
+        let mut bytes = [0; ENTRY_BYTES];
+        for (to, part) in bytes.chunks_exact_mut(8).zip([self.hash, self.low, self.payload]) {
+            to.copy_from_slice(&part.to_le_bytes());
+        }
+        bytes
+    }
+
+    pub(super) fn from_bytes(bytes: &[u8; ENTRY_BYTES]) -> Self {
+        let (parts, _) = bytes.as_chunks::<8>();
+        let part = |at: usize| parts.get(at).copied().map_or(0, u64::from_le_bytes);
+        Self { hash: part(0), low: part(1), payload: part(2) }
     }
 }
 

@@ -1,4 +1,4 @@
-//! `embedded`, `fresh` and `close`: the whole system in one process, with a client beside it.
+//! `embedded`, `fresh`, `close` and `memory`: the whole system in one process, with a client beside it.
 
 use super::client::{Drive, drive};
 use super::ingest::{Sizes, load, setting, written};
@@ -40,7 +40,7 @@ pub(crate) async fn embedded(sizes: Sizes, folder: &Path) -> Result<Figures> {
     let bench = Bench::start(sizes, folder).await?;
     let meter = Meter::start();
     let (count, waits) = load(&bench.connection, sizes, 0).await?;
-    bench.charged(count).await?;
+    bench.folded(count).await?;
     let figures = meter.stop("embedded", "events", count, setting(&sizes));
     bench.system.stop().await;
     let bytes = written(folder);
@@ -57,7 +57,7 @@ pub(crate) async fn fresh(sizes: Sizes, rate: u64, folder: &Path) -> Result<Figu
     let service = bench.client.service().clone();
     let how = Drive { requests, window: sizes.window * 4, every };
     let meter = Meter::start();
-    let load = tokio::spawn(drive(service, Requests::new(sizes.batch, sizes.customers, 0), how));
+    let load = tokio::spawn(drive(service, Requests::new(sizes.event_type, sizes.batch, sizes.customers, 0), how));
     let mut waits = Vec::new();
     while !load.is_finished() {
         waits.push(bench.probe(waits.len()).await?);
@@ -67,7 +67,7 @@ pub(crate) async fn fresh(sizes: Sizes, rate: u64, folder: &Path) -> Result<Figu
     let probes = waits.len();
     let setting = format!("{rate} events a second asked for, {probes} probes, {}", self::setting(&sizes));
     let figures = meter.stop("fresh", "events", count, setting);
-    bench.charged(count).await?;
+    bench.folded(count).await?;
     bench.system.stop().await;
     Ok(figures.latency(Latency::of("acknowledged → visible in usage; aim: p99 below 1000", waits)))
 }
@@ -76,7 +76,7 @@ pub(crate) async fn fresh(sizes: Sizes, rate: u64, folder: &Path) -> Result<Figu
 pub(crate) async fn close(sizes: Sizes, folder: &Path) -> Result<Figures> {
     let bench = Bench::start(sizes, folder).await?;
     let (count, _) = load(&bench.connection, sizes, 0).await?;
-    bench.charged(count).await?;
+    bench.folded(count).await?;
     let to: Instant = BILLED.parse().map_err(Failure::refused)?;
     let meter = Meter::start();
     let moved = bench.client.admin().advance_clock(v1::AdvanceClockRequest { to: Some(timestamp(to)) }).await;
@@ -89,6 +89,18 @@ pub(crate) async fn close(sizes: Sizes, folder: &Path) -> Result<Figures> {
         return Err(Failure::refused(format_args!("{issued} invoices were issued for {} customers", sizes.customers)));
     }
     Ok(figures.aim(200_000))
+}
+
+/// `memory`: what is resident once so many ids are known.
+pub(crate) async fn memory(sizes: Sizes, folder: &Path) -> Result<Figures> {
+    let bench = Bench::start(sizes, folder).await?;
+    let meter = Meter::start();
+    let (count, _) = load(&bench.connection, sizes, 0).await?;
+    bench.folded(count).await?;
+    let setting = format!("ids known to a whole system; aim: 2048 MiB resident with 50,000,000; {}", setting(&sizes));
+    let figures = meter.stop("memory", "ids", count, setting);
+    bench.system.stop().await;
+    Ok(figures)
 }
 
 impl Bench {
@@ -107,15 +119,15 @@ impl Bench {
         Ok(Self { system, connection, client, charges, shards })
     }
 
-    /// Waits until so many events are charged in the store.
-    async fn charged(&self, count: u64) -> Result {
+    /// Waits until so many events are charged, or known at least, in the store.
+    async fn folded(&self, count: u64) -> Result {
         loop {
-            let mut charged = 0;
+            let mut folded = 0;
             for shard in self.shards.all() {
                 let boundary = self.charges.boundary(shard).await.map_err(Failure::refused)?;
-                charged += boundary.map(|boundary| boundary.counters.charged).unwrap_or_default();
+                folded += boundary.map_or(0, |boundary| boundary.counters.charged + boundary.counters.unmetered);
             }
-            if charged >= count {
+            if folded >= count {
                 return Ok(());
             }
             tokio::time::sleep(LOOK).await;

@@ -43,14 +43,14 @@ pub(crate) fn run(sizes: Sizes) -> Result<Figures> {
     let mut id = 0;
     while id < known_ids {
         let count = RECORD.min(known_ids - id);
-        feed(&mut fold, &record(&mut builder, &tenant, "known", id, count, customers))?;
+        feed(&mut fold, &record(&mut builder, &tenant, load::KNOWN, id, count, customers))?;
         id += count;
     }
     let mut records: Vec<Bytes> = Vec::new();
     let until = known_ids + events;
     while id < until {
         let count = RECORD.min(until - id);
-        records.push(record(&mut builder, &tenant, "llm.completion", id, count, customers));
+        records.push(record(&mut builder, &tenant, load::CHARGED, id, count, customers));
         id += count;
     }
     let bytes: usize = records.iter().map(Bytes::len).sum();

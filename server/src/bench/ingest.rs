@@ -28,6 +28,8 @@ pub(crate) struct Sizes {
     pub(crate) window: usize,
     pub(crate) customers: u32,
     pub(crate) shards: u16,
+    /// What the events are: charged, or known by their ids alone.
+    pub(crate) event_type: &'static str,
 }
 
 /// Measures on a fresh log in `folder`.
@@ -67,7 +69,7 @@ pub(crate) async fn load(connection: &Connection, sizes: Sizes, first_id: u64) -
     for stream in 0..streams {
         let service = Client::connect(connection).await?.service().clone();
         let first = first_id + stream * per_stream;
-        let load = Requests::new(sizes.batch, sizes.customers, first);
+        let load = Requests::new(sizes.event_type, sizes.batch, sizes.customers, first);
         let how = Drive { requests, window: sizes.window, every: Duration::ZERO };
         running.push(tokio::spawn(drive(service, load, how)));
     }

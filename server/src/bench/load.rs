@@ -12,6 +12,12 @@ pub(crate) const NOW: &str = "2026-01-20T00:00:00Z";
 /// When the events happened.
 const HAPPENED: i64 = 1_768_500_000;
 
+/// Events of this type are charged.
+pub(crate) const CHARGED: &str = "llm.completion";
+
+/// Those of this one leave their ids, and nothing else.
+pub(crate) const KNOWN: &str = "known";
+
 /// Every id has as many digits, so that an encoded request can be made anew by writing over them.
 const ID_DIGITS: usize = 16;
 
@@ -57,7 +63,7 @@ pub(crate) fn event(number: u32, customers: u32) -> v1::Event {
     v1::Event {
         id: "0".repeat(ID_DIGITS),
         source: "bench".to_owned(),
-        r#type: "llm.completion".to_owned(),
+        r#type: CHARGED.to_owned(),
         customer: customer(number % customers.max(1)),
         time: Some(prost_types::Timestamp { seconds: HAPPENED, nanos: 0 }),
         properties: properties.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
@@ -83,8 +89,8 @@ struct Template {
 
 impl Requests {
     /// Requests of `batch` events over `customers`, with ids from `first_id` on.
-    pub(crate) fn new(batch: u32, customers: u32, first_id: u64) -> Self {
-        let templates = (0..TEMPLATES).map(|template| Template::new(template, batch, customers)).collect();
+    pub(crate) fn new(event_type: &str, batch: u32, customers: u32, first_id: u64) -> Self {
+        let templates = (0..TEMPLATES).map(|template| Template::new(template, event_type, batch, customers)).collect();
         Self { templates, batch, next: first_id, made: 0 }
     }
 
@@ -109,9 +115,10 @@ impl Requests {
 }
 
 impl Template {
-    fn new(template: u32, batch: u32, customers: u32) -> Self {
+    fn new(template: u32, event_type: &str, batch: u32, customers: u32) -> Self {
         let first = template.wrapping_mul(batch);
-        let events = (0..batch).map(|at| event(first.wrapping_add(at), customers)).collect();
+        let event = |at| v1::Event { r#type: event_type.to_owned(), ..event(first.wrapping_add(at), customers) };
+        let events = (0..batch).map(event).collect();
         let bytes = v1::IngestRequest { events, sequence: 0 }.encode_to_vec();
         let zeros = [b'0'; ID_DIGITS];
         let mut ids = Vec::new();
@@ -139,7 +146,7 @@ mod tests {
 
     #[test]
     fn encoded_requests_are_what_prost_reads_with_new_ids_each() {
-        let mut requests = Requests::new(3, 5, 7);
+        let mut requests = Requests::new(CHARGED, 3, 5, 7);
         let read = |bytes: Bytes| v1::IngestRequest::decode(bytes).unwrap();
         let (first, second) = (read(requests.next(41)), read(requests.next(42)));
         assert_eq!((first.sequence, second.sequence), (41, 42));

@@ -119,6 +119,7 @@ impl Page {
         self.shards("waiting_events", "Ahead of log time.", shards, |one| one.counters.waiting);
         self.shards("ids", "Ids that are known, so that copies count once.", shards, |one| one.ids);
         self.shards("ids_bytes", "Memory of the index of ids.", shards, |one| one.ids_bytes);
+        self.shards("ids_disk_bytes", "Known ids on disk.", shards, |one| one.ids_disk_bytes);
         let name = "farthing_log_time_skew_seconds";
         self.family(name, Kind::Gauge, "Wall clock minus log time, where the fold stands.");
         for one in shards.iter().filter(|one| one.log_time > Instant::MIN) {

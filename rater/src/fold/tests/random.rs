@@ -121,15 +121,19 @@ proptest! {
         prop_assert!(seen.charged > 0 && seen.duplicate + seen.rejected > 0 && seen.arrivals > seen.charged);
     }
 
-    /// DET-1: a restart at any boundary gives the same bytes from there on.
+    /// DET-1: a restart at any boundary gives the same bytes from there on, and so do ids on disk.
     #[test]
-    fn a_restart_changes_nothing(steps in any_steps(), every in 1..7usize) {
+    fn neither_a_restart_nor_ids_on_disk_change_anything(steps in any_steps(), every in 1..7usize, spilt in 1..5usize) {
+        let folder = tempfile::tempdir().expect("a folder");
         let (mut one, mut other) = (Run::new(), Run::new());
         for (at, step) in steps.iter().enumerate() {
             let record = encode(step);
             let expected = one.fold(&record).clone();
             if at % every == 0 {
                 other.fold = restored(&other.fold);
+            }
+            if at % spilt == 0 {
+                other.fold.ids.spill(&folder.path().join("ids")).expect("a disk");
             }
             prop_assert_eq!(other.fold(&record), &expected);
             prop_assert_eq!(other.fold.state_hash(), one.fold.state_hash());

@@ -183,7 +183,8 @@ fn the_quotas_of_kept_events_hold() {
         assert_eq!((fold.counters().parked, fold.counters().waiting), (2, 2));
         // A restart knows how much is kept; what goes makes room.
         let chunks: Vec<_> = fold.chunks().map(Ok).collect();
-        let mut again = Fold::restore(chunks.into_iter(), options).expect("a good snapshot");
+        let mut again =
+            Fold::restore(chunks.into_iter(), options, crate::ids::Room::default()).expect("a good snapshot");
         assert_eq!(again.state_hash(), fold.state_hash());
         for record in
             [sample::record(&[of(6, later)]), sample::catalog_record(1), sample::simple("x"), sample::tick(NOW)]

@@ -51,7 +51,7 @@ pub(super) async fn anew(world: &storage::sim::World, books: &Books, workload: &
 async fn same_state(world: &storage::sim::World, fold: &Fold, limits: Options) -> Checked {
     let next = fold.next();
     let chunks = world.snapshots.read(fold.shard(), next).await.map_err(|error| unreadable(&error))?;
-    match Fold::restore(chunks, limits) {
+    match Fold::restore(chunks, limits, rater::ids::Room::default()) {
         Ok(restored) if restored.state_hash() != fold.state_hash() => {
             let what = format!("shard {}: the snapshot at {next} is of another state", fold.shard());
             Err(broken(Invariant::Det1, what))
