@@ -38,8 +38,13 @@ pub fn period(customer: &Customer, time: i64) -> Option<Period> {
     let start = cut.filter(|cut| *cut <= now).unwrap_or(first).max(FROM_SECONDS);
     let end = cut.filter(|cut| *cut > now).unwrap_or(last);
     let end = customer.until.map_or(end, |until| end.min(until));
-    let inside = time >= start * SECOND && time < end * SECOND;
-    inside.then(|| Period { start: start * SECOND, end: end * SECOND, full: (last - first) * SECOND })
+    let (start, end) = (start * SECOND, end * SECOND);
+    // And so does a change of the plan, at whatever moment it comes.
+    let changed = customer.changed.filter(|cut| *cut > start && *cut < end);
+    let start = changed.filter(|cut| *cut <= time).unwrap_or(start);
+    let end = changed.filter(|cut| *cut > time).unwrap_or(end);
+    let inside = time >= start && time < end;
+    inside.then(|| Period { start, end, full: (last - first) * SECOND })
 }
 
 /// Whether a period is one of the trial.

@@ -50,6 +50,8 @@ pub struct History {
     pub first_billed: BTreeMap<String, i64>,
     /// From when on each customer has the later prices (nanoseconds).
     pub migrated: BTreeMap<String, i64>,
+    /// When each customer moved to another plan at once (nanoseconds).
+    pub changed: BTreeMap<String, i64>,
     /// Events that were parked first and explained later.
     pub explained: u64,
     /// Events that waited for log time.
@@ -127,6 +129,13 @@ impl History {
         Ok(())
     }
 
+    /// The customers, and when they changed their plans.
+    pub fn customers(&self, workload: &Workload) -> Vec<Customer> {
+        let known =
+            |customer: &Customer| Customer { changed: self.changed.get(&customer.id).copied(), ..customer.clone() };
+        workload.customers.iter().map(known).collect()
+    }
+
     /// What a customer is sold at a moment: by its own curves where it has some.
     pub fn prices(&self, workload: &Workload, customer: &Customer, time: i64) -> Vec<Price> {
         let prices = if self.is_later(customer, time) { &workload.later_prices } else { &workload.prices };
@@ -179,7 +188,7 @@ impl Reader<'_> {
                     && let Some(customer) = self.customer(id)
                 {
                     let from = crate::workload::FROM_SECONDS * 1_000_000_000;
-                    let running = calendar::period(customer, self.log_time).filter(|_| !customer.backfill);
+                    let running = calendar::period(&customer, self.log_time).filter(|_| !customer.backfill);
                     let first = running.map_or(from, |period| period.start);
                     self.history.first_billed.insert(id.to_owned(), first);
                     if self.catalog > 1 {
@@ -194,15 +203,19 @@ impl Reader<'_> {
         }
     }
 
-    fn customer(&self, id: &str) -> Option<&Customer> {
-        self.workload.customers.iter().find(|customer| customer.id == id)
+    fn customer(&self, id: &str) -> Option<Customer> {
+        let customer = self.workload.customers.iter().find(|customer| customer.id == id)?;
+        Some(Customer { changed: self.history.changed.get(id).copied(), ..customer.clone() })
     }
 
-    /// From the next period on, as seen from the latest event that may be priced already.
+    /// From the next period on, as seen from the latest event that may be priced already; or from then, at once.
     fn migrate(&mut self, id: &str) {
         let earliest = self.log_time + FUTURE;
-        let period = self.customer(id).and_then(|customer| calendar::period(customer, earliest));
-        if let Some(period) = period {
+        let Some(customer) = self.customer(id) else { return };
+        if customer.moves {
+            self.history.migrated.insert(id.to_owned(), earliest);
+            self.history.changed.insert(id.to_owned(), earliest);
+        } else if let Some(period) = calendar::period(&customer, earliest) {
             let from = if period.start == earliest { earliest } else { period.end };
             self.history.migrated.insert(id.to_owned(), from);
         }
@@ -294,7 +307,7 @@ impl Reader<'_> {
             _ => false,
         };
         let Some(customer) = customer.filter(|_| is_metered) else { return Fate::Parked };
-        let Some(period) = calendar::period(customer, event.time) else { return Fate::Parked };
+        let Some(period) = calendar::period(&customer, event.time) else { return Fate::Parked };
         if self.history.first_billed.get(&event.customer).is_none_or(|first| period.start < *first) {
             return Fate::NotBackfilled;
         }

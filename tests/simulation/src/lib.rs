@@ -10,6 +10,7 @@
 pub mod auditor;
 pub mod calendar;
 pub mod clients;
+pub mod curve;
 pub mod gate;
 pub mod history;
 pub mod model;

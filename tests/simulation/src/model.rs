@@ -1,8 +1,9 @@
 //! The naive model: what a period costs, computed on rationals from all of its events at once. Slow, plain, and written
 //! from the design's text; it shares no code with `pricing`.
 
+use crate::curve::{Curve, Tier};
 use crate::terms::Off;
-use crate::workload::{Curve, Event, Meter, Price, Tier};
+use crate::workload::{Event, Meter, Price};
 use num_bigint::BigInt;
 use num_rational::BigRational;
 use num_traits::{One, Signed, Zero};

@@ -456,6 +456,7 @@ impl Script {
         let migrated = history.migrated.values().filter(|from| **from > i64::MIN).count();
         sightings.add(Sighting::Migrated, u64::try_from(migrated).unwrap_or(0));
         let tried = self.workload.customers.iter().filter(|customer| customer.trial_until.is_some()).count();
+        sightings.add(Sighting::MovedAtOnce, u64::try_from(history.changed.len()).unwrap_or(0));
         let own = self.workload.customers.iter().filter(|customer| !customer.overrides.is_empty()).count();
         sightings.add(Sighting::OwnCurve, u64::try_from(own).unwrap_or(0));
         sightings.add(Sighting::Trial, u64::try_from(tried).unwrap_or(0));

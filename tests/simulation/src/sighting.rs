@@ -54,6 +54,8 @@ pub enum Sighting {
     TwoTaxes,
     TaxIncluded,
     OwnCurve,
+    MovedAtOnce,
+    UnusedFee,
 }
 
 /// How often each was seen.
@@ -62,7 +64,7 @@ pub struct Sightings(pub BTreeMap<Sighting, u64>);
 
 impl Sighting {
     /// All of them.
-    pub const ALL: [Self; 47] = [
+    pub const ALL: [Self; 49] = [
         Self::Refused,
         Self::AnswerLost,
         Self::TornWrite,
@@ -110,6 +112,8 @@ impl Sighting {
         Self::TwoTaxes,
         Self::TaxIncluded,
         Self::OwnCurve,
+        Self::MovedAtOnce,
+        Self::UnusedFee,
     ];
 }
 

@@ -1,6 +1,7 @@
 //! How a plan settles what its prices come to: discounts, minimums, the least that is spent, taxes, curves of one's own.
 
-use crate::workload::{Curve, Price, decimal};
+use crate::curve::{Curve, decimal};
+use crate::workload::Price;
 use rand::RngExt;
 use rand::rngs::StdRng;
 use std::collections::BTreeMap;

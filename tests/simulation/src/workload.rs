@@ -1,6 +1,7 @@
 //! What a simulated tenant sells and what its customers do, drawn from a seed. The specification is written out twice: as a
 //! catalog file for Farthing, and as plain data for the naive model.
 
+use crate::curve::{Curve, decimal};
 use crate::terms::{Off, TAXES, Terms, draw_overrides};
 use rand::RngExt;
 use rand::rngs::StdRng;
@@ -56,32 +57,6 @@ pub enum Meter {
     TimeWeighted,
 }
 
-/// A curve, its numbers as decimal text.
-#[derive(Clone, Debug)]
-#[allow(missing_docs)] // the catalog's own words
-pub enum Curve {
-    PerUnit { each: String, per: u32 },
-    Graduated(Vec<Tier>),
-    Volume(Vec<Tier>),
-    Package { size: u32, amount: String },
-    Stairstep(Vec<(Option<u32>, String)>),
-    Percentage { rate: String, fixed: String, min: String, max: String },
-    Dimensional { rows: Vec<(String, String, u32)>, default: String },
-}
-
-/// One tier of a graduated or volume curve.
-#[derive(Clone, Debug)]
-pub struct Tier {
-    /// Its upper bound; none on the last.
-    pub up_to: Option<u32>,
-    /// Price of `per` units.
-    pub each: String,
-    /// Units that `each` is for.
-    pub per: u32,
-    /// Added when the tier is entered.
-    pub flat: String,
-}
-
 /// Who buys.
 #[derive(Clone, Debug)]
 pub struct Customer {
@@ -99,6 +74,10 @@ pub struct Customer {
     pub trial_until: Option<i64>,
     /// Curves of its own, by price.
     pub overrides: BTreeMap<String, Curve>,
+    /// Whether the full catalog moves it to another plan at once.
+    pub moves: bool,
+    /// When it moved (nanoseconds), as the history tells.
+    pub changed: Option<i64>,
     /// Whether it pays tax on what names none of its own.
     pub taxed: bool,
 }
@@ -151,7 +130,8 @@ impl Workload {
     pub fn draw(random: &mut StdRng) -> Self {
         let mut prices: Vec<Price> = (0..random.random_range(2..5)).map(|number| Price::draw(random, number)).collect();
         prices.push(Price::vip(random));
-        let customers = (0..random.random_range(2..6)).map(|number| Customer::draw(random, number, &prices)).collect();
+        let mut customers: Vec<Customer> =
+            (0..random.random_range(2..6)).map(|number| Customer::draw(random, number, &prices)).collect();
         let terms = [Terms::draw(random), Terms::draw(random)];
         let tax_included = random.random_ratio(1, 4);
         let later_prices = prices.iter().map(|price| price.again(random)).collect();
@@ -160,6 +140,12 @@ impl Workload {
         let mut limits = rater::fold::Options::default();
         if random.random_ratio(1, 2) {
             (limits.parked_max, limits.waiting_max) = (random.random_range(2..9), random.random_range(1..4));
+        }
+        // What of a fixed discount belongs to the unused part of a fee in advance is the bill's choice, not the model's.
+        let splits = advance.is_none() || !terms[0].discounts.iter().any(|off| matches!(off, Off::Amount(_)));
+        for customer in &mut customers {
+            let lasts = customer.until.is_none() && customer.trial_until.is_none();
+            customer.moves = splits && lasts && random.random_ratio(1, 3);
         }
         Self { prices, later_prices, terms, tax_included, fee, advance, customers, limits }
     }
@@ -179,16 +165,10 @@ impl Workload {
         }
         file.push_str("  - {id: unsold, event: unsold, aggregate: count}\n");
         let taxes = TAXES.map(|(id, rate)| format!("{{id: {id}, category: S, rate: {rate}}}")).join(", ");
-        let included = self.tax_included;
-        let _ = writeln!(file, "taxes: [{taxes}]\nplans:\n  - id: p\n    currency: USD\n    every: day");
-        let _ = write!(file, "    tax_included: {included}\n{}", self.terms[usize::from(with_late)].yaml());
-        let _ = write!(file, "    fees: [{{id: f, amount: {}, when: arrears}}", self.fee);
-        if let Some(advance) = &self.advance {
-            let _ = write!(file, ", {{id: g, amount: {advance}, when: advance}}");
-        }
-        file.push_str("]\n    prices:\n");
-        for price in if with_late { &self.later_prices } else { &self.prices } {
-            let _ = writeln!(file, "      - {{{}}}", price.yaml());
+        let _ = writeln!(file, "taxes: [{taxes}]\nplans:");
+        // The same under two names, so that a customer can move at once.
+        for plan in ["p", "q"].into_iter().take(1 + usize::from(with_late)) {
+            self.plan(&mut file, plan, with_late);
         }
         file.push_str("customers:\n");
         let there = || self.customers.iter().filter(|customer| with_late || !customer.late);
@@ -200,16 +180,30 @@ impl Workload {
             // From noon: the first period is short, so that included units, caps and fees scale.
             let Customer { id, backfill, .. } = customer;
             let from = instant(FROM_SECONDS);
+            let plan = if with_late && customer.moves { "q, change: now" } else { "p" };
             let until = customer.until.map(|until| format!(", until: {}", instant(until))).unwrap_or_default();
             let trial =
                 customer.trial_until.map(|until| format!(", trial_until: {}", instant(until))).unwrap_or_default();
             let _ = writeln!(
                 file,
-                "  - {{id: s-{id}, customer: {id}, plan: p, from: {from}, backfill: {backfill}{until}{trial}{}}}",
+                "  - {{id: s-{id}, customer: {id}, plan: {plan}, from: {from}, backfill: {backfill}{until}{trial}{}}}",
                 customer.own_curves()
             );
         }
         file
+    }
+
+    fn plan(&self, file: &mut String, id: &str, with_late: bool) {
+        let (included, terms) = (self.tax_included, self.terms[usize::from(with_late)].yaml());
+        let _ = writeln!(file, "  - id: {id}\n    currency: USD\n    every: day\n    tax_included: {included}");
+        let _ = write!(file, "{terms}    fees: [{{id: f, amount: {}, when: arrears}}", self.fee);
+        if let Some(advance) = &self.advance {
+            let _ = write!(file, ", {{id: g, amount: {advance}, when: advance}}");
+        }
+        file.push_str("]\n    prices:\n");
+        for price in if with_late { &self.later_prices } else { &self.prices } {
+            let _ = writeln!(file, "      - {{{}}}", price.yaml());
+        }
     }
 
     /// The meters of the first catalog, read from its file.
@@ -286,6 +280,8 @@ impl Customer {
             until: (ends && !late).then_some(until),
             trial_until: random.random_ratio(1, 6).then(|| FROM_SECONDS + random.random_range(3_600..30 * 3_600)),
             overrides: draw_overrides(random, prices),
+            moves: false,
+            changed: None,
             taxed: random.random_ratio(1, 2),
         }
     }
@@ -406,87 +402,4 @@ impl Price {
         }
         yaml
     }
-}
-
-impl Curve {
-    pub(crate) fn draw(random: &mut StdRng, kinds: u32) -> Self {
-        match random.random_range(0..kinds) {
-            0 => Self::PerUnit { each: decimal(random, 15), per: *[1, 1, 7, 1_000].choose(random).unwrap_or(&1) },
-            1 => Self::Graduated(Tier::draw_all(random)),
-            2 => Self::Volume(Tier::draw_all(random)),
-            3 => Self::Package { size: random.random_range(1..9), amount: decimal(random, 5) },
-            4 => Self::Stairstep(vec![
-                (Some(random.random_range(1..10)), decimal(random, 5)),
-                (Some(random.random_range(10..500)), decimal(random, 5)),
-                (None, decimal(random, 5)),
-            ]),
-            5 => Self::Percentage {
-                rate: format!("0.{:03}", random.random_range(0..200)),
-                fixed: decimal(random, 4),
-                min: "0.01".to_owned(),
-                max: random.random_range(2..50u32).to_string(),
-            },
-            _ => Self::Dimensional {
-                rows: REGIONS[..2].iter().map(|region| ((*region).to_owned(), decimal(random, 9), 3)).collect(),
-                default: decimal(random, 9),
-            },
-        }
-    }
-
-    fn yaml(&self) -> String {
-        let tiers = |tiers: &[Tier]| tiers.iter().map(Tier::yaml).collect::<Vec<_>>().join(", ");
-        match self {
-            Self::PerUnit { each, per } => format!("per_unit: {{each: {each}, per: {per}}}"),
-            Self::Graduated(own) => format!("graduated: [{}]", tiers(own)),
-            Self::Volume(own) => format!("volume: [{}]", tiers(own)),
-            Self::Package { size, amount } => format!("package: {{size: {size}, amount: {amount}}}"),
-            Self::Stairstep(steps) => {
-                let step = |(up_to, amount): &(Option<u32>, String)| match up_to {
-                    Some(up_to) => format!("{{up_to: {up_to}, amount: {amount}}}"),
-                    None => format!("{{amount: {amount}}}"),
-                };
-                format!("stairstep: [{}]", steps.iter().map(step).collect::<Vec<_>>().join(", "))
-            }
-            Self::Percentage { rate, fixed, min, max } => {
-                format!("percentage: {{rate: {rate}, fixed: {fixed}, min: {min}, max: {max}}}")
-            }
-            Self::Dimensional { rows, default } => {
-                let row = |(region, each, per): &(String, String, u32)| {
-                    format!("{{is: [{region}], each: {each}, per: {per}}}")
-                };
-                let rows = rows.iter().map(row).collect::<Vec<_>>().join(", ");
-                format!("dimensional: {{by: [region], rows: [{rows}], default: {{each: {default}}}}}")
-            }
-        }
-    }
-}
-
-impl Tier {
-    fn draw_all(random: &mut StdRng) -> Vec<Self> {
-        let count = random.random_range(1..4);
-        let mut bound = 0;
-        (1..=count)
-            .map(|number| {
-                bound += random.random_range(1..300);
-                Self {
-                    up_to: (number < count).then_some(bound),
-                    each: decimal(random, 12),
-                    per: *[1, 1, 3, 1_000].choose(random).unwrap_or(&1),
-                    flat: if random.random_ratio(1, 3) { decimal(random, 2) } else { "0".to_owned() },
-                }
-            })
-            .collect()
-    }
-
-    fn yaml(&self) -> String {
-        let Self { up_to, each, per, flat } = self;
-        let up_to = up_to.map_or_else(String::new, |up_to| format!("up_to: {up_to}, "));
-        format!("{{{up_to}each: {each}, per: {per}, flat: {flat}}}")
-    }
-}
-
-/// A number between 0 and 3 with up to `decimals` decimals.
-pub(crate) fn decimal(random: &mut StdRng, decimals: u32) -> String {
-    let fraction = random.random_range(1..10u64.pow(decimals));
-    format!("{}.{fraction:0width$}", random.random_range(0..3), width = decimals as usize)
 }

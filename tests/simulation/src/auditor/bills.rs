@@ -143,7 +143,7 @@ pub(super) fn sight(books: &Books, sightings: &mut Sightings) {
 /// In all, each customer's bills come to what the model says; and every period that is over was billed.
 pub(super) fn settled(books: &Books, workload: &Workload, history: &History) -> Checked {
     let log_time = history.log_time.values().copied().min().unwrap_or(0);
-    for customer in &workload.customers {
+    for customer in &history.customers(workload) {
         let Some(first) = history.first_billed.get(&customer.id) else { continue };
         let own: BTreeMap<i64, &invoicer::ledger::StoredBill> = books
             .bills
@@ -213,6 +213,7 @@ pub(crate) fn sight_documents(books: &Books, workload: &Workload, history: &Hist
         for (seen, sighting) in [
             (said("discount", ": cut"), Sighting::PriceDiscount),
             (said("discount", "cut") && !said("discount", ": cut"), Sighting::WholeDiscount),
+            (said("credit", "unused"), Sighting::UnusedFee),
             (is("minimum"), Sighting::Minimum),
             (is("commitment"), Sighting::TrueUp),
             (document["taxes"].as_array().is_some_and(|taxes| taxes.len() > 1), Sighting::TwoTaxes),
@@ -227,7 +228,8 @@ pub(crate) fn sight_documents(books: &Books, workload: &Workload, history: &Hist
             sightings.see(Sighting::CreditNote);
         }
         let Ok((customer, end)) = name(books, &invoice.bill) else { continue };
-        let known = workload.customers.iter().find(|known| known.id == customer);
+        let customers = history.customers(workload);
+        let known = customers.iter().find(|known| known.id == customer);
         let first = history.first_billed.get(customer);
         let is_period = known.zip(first).is_some_and(|(known, first)| {
             *first == end || calendar::periods(known, *first, end).last().is_some_and(|period| period.end == end)

@@ -26,7 +26,8 @@ pub(super) fn check(books: &Books, workload: &Workload, history: &History) -> Ch
     let closed: BTreeSet<(&str, i64)> =
         books.manifests.iter().map(|manifest| (manifest.customer.as_str(), manifest.period.start.nanos())).collect();
     let mut priced: BTreeSet<(&str, i64)> = BTreeSet::new();
-    for customer in &workload.customers {
+    let customers = history.customers(workload);
+    for customer in &customers {
         let Some(first) = history.first_billed.get(&customer.id) else { continue };
         let all: Vec<&Event> = history.charged(&customer.id).collect();
         let last = all.iter().map(|event| event.time).max().unwrap_or(*first);
@@ -40,7 +41,7 @@ pub(super) fn check(books: &Books, workload: &Workload, history: &History) -> Ch
     }
     for key in books.charges.keys() {
         if !priced.contains(&(key.customer.as_str(), key.start.nanos())) && !books.charges[key].is_empty() {
-            let open = calendar_end(workload, key);
+            let open = calendar_end(workload, history, key);
             if open {
                 continue;
             }
@@ -51,9 +52,11 @@ pub(super) fn check(books: &Books, workload: &Workload, history: &History) -> Ch
 }
 
 /// Whether the key is a period that the customer has.
-fn calendar_end(workload: &Workload, key: &PeriodKey) -> bool {
-    let customer = workload.customers.iter().find(|customer| customer.id == key.customer.as_str());
-    customer
+fn calendar_end(workload: &Workload, history: &History, key: &PeriodKey) -> bool {
+    let customers = history.customers(workload);
+    customers
+        .iter()
+        .find(|customer| customer.id == key.customer.as_str())
         .and_then(|customer| calendar::period(customer, key.start.nanos()))
         .is_some_and(|period| period.start == key.start.nanos())
 }
