@@ -20,7 +20,7 @@ impl<F: Fn(&str) -> Option<Caller> + Send + Sync + 'static> Authenticator for F 
 
 /// Whether the books may know what this refusal calls unknown.
 pub(crate) fn may_be_known(problem: &Problem) -> bool {
-    [Code::KeyUnknown, Code::TenantMissing].iter().any(|code| problem.reason == code.as_str())
+    [Code::KeyUnknown, Code::TenantMissing, Code::TenantUnknown].iter().any(|code| problem.reason == code.as_str())
 }
 
 /// What a call says of itself.
@@ -56,6 +56,11 @@ impl Credentials {
                 Err(Problem::denied(Code::TenantDenied, found))
             }
             (Some(own), _) => Ok(own),
+            // A slip of the pen would send events where nobody looks for them.
+            (None, Some(named)) if !catalogs.knows(&named) => {
+                let found = format!("there is no tenant '{named}'; `farthing apply` of a catalog file declares one");
+                Err(Problem::not_found(Code::TenantUnknown, found))
+            }
             (None, Some(named)) => Ok(named),
             (None, None) => catalogs.only().ok_or_else(|| {
                 let found = format!("key {} acts for any tenant; name it as '{TENANT_KEY}: TENANT'", caller.key);

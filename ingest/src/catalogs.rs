@@ -119,6 +119,11 @@ impl Catalogs {
         tenants.keys().next().filter(|_| tenants.len() == 1).cloned()
     }
 
+    /// Whether somebody declared the tenant.
+    pub(crate) fn knows(&self, tenant: &TenantId) -> bool {
+        self.tenants.load().contains_key(tenant)
+    }
+
     /// What is known of a tenant.
     pub(crate) fn of(&self, tenant: &TenantId) -> Arc<Compiled> {
         let known = self.tenants.load().get(tenant).cloned();

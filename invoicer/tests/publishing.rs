@@ -322,6 +322,10 @@ async fn books_go_with_their_own_log_only() {
     let refused = start(&other, &world, 7).await.unwrap_err();
     assert!(matches!(refused, publisher::Error::OtherLog { shard: Shard(0) }), "{refused}");
     drop(start(&world, &world, 9).await.unwrap());
+    // Books that were lost do not begin anew: numbers would be given out twice, and log time would go back.
+    let empty = World::new(ShardCount::new(2).unwrap());
+    let refused = start(&world, &empty, 7).await.unwrap_err();
+    assert!(matches!(refused, publisher::Error::BooksLost { .. }), "{refused}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -131,6 +131,8 @@ codes! {
     TenantMissing = "TENANT_MISSING" INVALID,
     /// The call names something that can be no tenant's id.
     TenantInvalid = "TENANT_INVALID" INVALID,
+    /// Nobody declared the tenant.
+    TenantUnknown = "TENANT_UNKNOWN" NOT_FOUND,
     /// The service is not ready: the process starts, stops, or waits for another one to give way.
     NotReady = "NOT_READY" UNAVAILABLE,
 
@@ -189,8 +191,6 @@ codes! {
     InvoiceNotFound = "INVOICE_NOT_FOUND" NOT_FOUND,
     /// Nothing has the name.
     NameUnknown = "NAME_UNKNOWN" NOT_FOUND,
-    /// Nobody declared the tenant.
-    TenantUnknown = "TENANT_UNKNOWN" NOT_FOUND,
     /// There is no such key.
     KeyNotFound = "KEY_NOT_FOUND" NOT_FOUND,
     /// No tenant was declared yet.

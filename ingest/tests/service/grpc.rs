@@ -56,6 +56,7 @@ async fn callers_are_told_apart() {
         (with_key("acme-read", message()), Code::PermissionDenied, "SCOPE_DENIED"),
         (named("acme-ingest", "slow"), Code::PermissionDenied, "TENANT_DENIED"),
         (named("installation", "a b"), Code::InvalidArgument, "TENANT_INVALID"),
+        (named("installation", "slwo"), Code::NotFound, "TENANT_UNKNOWN"),
         // There are two tenants.
         (with_key("installation", message()), Code::InvalidArgument, "TENANT_MISSING"),
     ];

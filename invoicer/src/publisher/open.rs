@@ -34,7 +34,7 @@ pub(super) async fn open(ledger: &Ledger, log: &dyn Log, options: &Options) -> R
     Ok(())
 }
 
-/// What the books say of their log; new books take this one.
+/// What the books say of their log; new books take this one, unless it tells of others.
 async fn identity(ledger: &Ledger, log: &dyn Log, key: [u8; 16]) -> Result<LogIdentity, Error> {
     if let Some(identity) = ledger.get::<LogIdentity>(None, LogIdentity::ID).await? {
         return Ok(identity.value);
@@ -43,6 +43,12 @@ async fn identity(ledger: &Ledger, log: &dyn Log, key: [u8; 16]) -> Result<LogId
     // A log that was begun already keeps its key: an earlier start may have come that far and not to the books.
     if let Some(Control::Open { shards, key, .. }) = first(log, Shard(0)).await? {
         identity = LogIdentity { shards, key };
+    }
+    // A shard's second record is a Tick or an announcement, and both stand in the books before.
+    for shard in log.shards().all() {
+        if log.bounds(shard).await?.end > Offset(1) {
+            return Err(Error::BooksLost { shard });
+        }
     }
     let mut draft = Draft::new("publisher", "open", Instant::default());
     draft.put(None, LogIdentity::ID, None, &identity)?;

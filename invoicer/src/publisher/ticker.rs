@@ -98,6 +98,15 @@ pub enum Error {
         /// Which.
         shard: Shard,
     },
+    /// The log was in use, and the books know nothing of it.
+    #[error(
+        "the books are empty, but shard {shard} of the log was in use: they were lost, or are those of another system; put \
+         the books back that belong to this log, or begin with a new log and new charges"
+    )]
+    BooksLost {
+        /// Which.
+        shard: Shard,
+    },
     /// It was committed, but a shard does not take it yet.
     #[error(
         "shard {shard} of the log takes no records now ({reason}); what was asked for is kept and stands in the log as soon \

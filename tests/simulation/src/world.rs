@@ -246,7 +246,11 @@ impl World {
         let ahead = if self.random.random_ratio(1, 2) { self.random.random_range(0..900) } else { 0 };
         let log_time = self.log_time.clone();
         let clock = move || Instant::from_nanos(log_time.load(Ordering::Relaxed) + ahead * 1_000_000_000);
-        let keys = |_: &str| Some(caller());
+        // A key of the tenant's own: it sends before anything is declared, too.
+        let keys = |_: &str| {
+            let tenant = crate::auditor::tenant().ok()?;
+            Some(Caller { tenant: Some(tenant), scope: Scope::Ingest, ..caller() })
+        };
         let parts = ingest::Parts {
             log: Arc::new(gate.clone()),
             keys: Arc::new(keys),
