@@ -17,6 +17,7 @@ mod open;
 mod outbox;
 mod ticker;
 
+pub(crate) use outbox::pieces;
 pub use ticker::{Error, Options, Wall};
 
 use crate::ledger::{Draft, Ledger};
@@ -181,6 +182,7 @@ impl<'a> Turn<'a> {
     /// unavailable books it is not known whether it happened.
     pub async fn publish(&mut self, mut draft: Draft, records: &[Announcement]) -> Result<Receipt<'a>, Error> {
         let (publisher, state) = (self.publisher, &mut *self.state);
+        outbox::check_lengths(records)?;
         publisher.catch_up(state).await?;
         let entries = outbox::entries(records, publisher.shards());
         for entry in &entries {

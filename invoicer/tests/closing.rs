@@ -170,6 +170,7 @@ async fn tamper(system: &System) {
         outcomes: Vec::new(),
         counters: Counters { ..boundary.counters },
         close_due: false,
+        record: 0,
     };
     // The record at that offset has to be there, so that the fold goes on behind it.
     let waive = storage::record::Control::Barrier { version: 1 };

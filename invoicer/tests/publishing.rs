@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use invoicer::Invoicer;
 use invoicer::close::Closer;
-use invoicer::ledger::{Filter, Outbox};
-use invoicer::publisher;
+use invoicer::ledger::{Draft, Filter, Outbox, Tenant};
+use invoicer::publisher::{self, Announcement, Target};
 use proto::v1;
 use proto::v1::admin_service_server::AdminService as _;
 use proto::v1::catalog_service_server::CatalogService as _;
@@ -77,7 +77,7 @@ impl Log for Gate {
 /// The control records of a shard.
 async fn controls_of(world: &World, shard: Shard) -> Vec<Control> {
     let end = world.log.bounds(shard).await.unwrap().end;
-    let entries = world.log.read(shard, Offset(0), 1 << 20).await.unwrap();
+    let entries = world.log.read(shard, Offset(0), 1 << 30).await.unwrap();
     let records = entries.iter().filter(|entry| entry.offset < end).map(|entry| match decode(&entry.record).unwrap() {
         Record::Control(control) => *control,
         Record::Events(_) => panic!("nobody sends events here"),
@@ -180,6 +180,32 @@ async fn a_shard_that_takes_nothing_holds_up_no_other() {
     }
     assert_eq!(versions.first(), Some(&("catalog".to_owned(), 1)), "the catalog stands before who builds on it");
     assert!(versions.iter().all(|(_, version)| *version == 1), "{versions:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_no_log_takes_is_not_committed() {
+    let system = System::running().await;
+    let ledger = system.ledger();
+    let found = controls(&system.world).await.len();
+    let publisher = system.invoicer.publisher();
+    let mut turn = publisher.turn().await.unwrap();
+    let mut draft = Draft::new("test", "apply", turn.log_time());
+    draft.put(None, "late", None, &Tenant::default()).unwrap();
+    let record = Control::Skip { offset: Offset(9), reason: "x".repeat(17 << 20) };
+    let refused = turn.publish(draft, &[Announcement { shards: Target::All, record }]).await.err().unwrap();
+    assert!(matches!(refused, publisher::Error::TooLarge { .. }), "{refused}");
+    drop(turn);
+    assert!(ledger.get::<Tenant>(None, "late").await.unwrap().is_none());
+    // Large ones are cut apart: each entry, and each append, stays small.
+    let record = |number: u64| Control::Skip { offset: Offset(number), reason: "x".repeat(700 << 10) };
+    let large: Vec<_> = (0..8).map(|number| Announcement { shards: Target::All, record: record(number) }).collect();
+    let mut turn = publisher.turn().await.unwrap();
+    let draft = Draft::new("test", "apply", turn.log_time());
+    let receipt = turn.publish(draft, &large).await.unwrap();
+    assert_eq!(ledger.all::<Outbox>(None, &Filter::default()).await.unwrap().len(), 8);
+    drop(turn);
+    receipt.durable().await.unwrap();
+    assert_eq!(controls(&system.world).await.len(), found + 16, "all of them, on both shards");
 }
 
 #[tokio::test(start_paused = true)]

@@ -113,12 +113,22 @@ async fn what_a_damaged_record_said_is_restated_when_it_is_skipped() {
 
     let mut system = System::rated(world, CLOCK).await;
     let services = system.invoicer.services().clone();
-    for offset in offsets {
-        let reason = "bit rot".to_owned();
-        services.skip(call("root", v1::SkipRequest { shard: 0, offset: offset.0, reason })).await.unwrap();
-    }
     let shard =
         async || services.status(call("root", v1::StatusRequest {})).await.unwrap().into_inner().shards.remove(0);
+    let skip = async |offset: u64| {
+        let reason = "bit rot".to_owned();
+        services.skip(call("root", v1::SkipRequest { shard: 0, offset, reason })).await
+    };
+    for Offset(offset) in offsets {
+        while shard().await.stored_next < offset || shard().await.halted.is_empty() {
+            tokio::task::yield_now().await;
+        }
+        for elsewhere in [offset - 1, offset + 1] {
+            let refused = skip(elsewhere).await.unwrap_err();
+            assert!(refused.message().contains(&format!("it is stored up to {offset}")), "{refused}");
+        }
+        skip(offset).await.unwrap();
+    }
     while shard().await.stored_next < shard().await.log_next {
         tokio::task::yield_now().await;
     }

@@ -183,6 +183,8 @@ codes! {
     ShardUnknown = "SHARD_UNKNOWN" INVALID,
     /// The catalog file has mistakes; each is listed with its place.
     CatalogInvalid = "CATALOG_INVALID" INVALID,
+    /// What was declared is longer than a record of the log can be.
+    RecordTooLarge = "RECORD_TOO_LARGE" INVALID,
     /// The file is one tenant's, and the call is for another.
     TenantMismatch = "TENANT_MISMATCH" INVALID,
     /// The clock was to be moved back.
@@ -209,6 +211,8 @@ codes! {
     ClockStuck = "CLOCK_STUCK" CONFLICT,
     /// A shard of the log stands, and with it what waits for it.
     ShardHalted = "SHARD_HALTED" CONFLICT,
+    /// The shard does not stand at the record that is to be stepped over.
+    SkipRefused = "SKIP_REFUSED" CONFLICT,
     /// Somebody else changed the same at the same moment.
     Conflict = "CONFLICT" UNAVAILABLE,
     /// Books, charges or log cannot be reached now.

@@ -8,10 +8,11 @@
 //! ```
 //!
 //! A shard that cannot go on says so once, loudly, and stands; the others go on. It looks for a `Skip` record further on
-//! in the log, now and as records come.
+//! in the log, as every shard does at its start, and as records come.
 
 mod load;
 mod shard;
+mod skips;
 #[cfg(test)]
 mod tests;
 mod writer;

@@ -51,7 +51,7 @@ use park::{Parked, Waiting};
 use pricing::time::Instant;
 use route::Cache;
 use siphasher::sip::SipHasher24;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::hash::Hasher;
 use std::sync::Arc;
 use storage::charges::Boundary;
@@ -90,6 +90,8 @@ pub struct Fold {
     /// None before the Open record.
     key: Option<Key>,
     barrier: u8,
+    /// Records that were stepped over.
+    skipped: BTreeSet<Offset>,
     counters: Counters,
     ids: Index,
     /// For tenants that no record named yet.
@@ -194,6 +196,15 @@ impl std::fmt::Debug for Fold {
     }
 }
 
+/// What tells a record, by its hash, and the log it stands in, by the log's key, from any other; 0 for what is not known.
+pub(crate) fn stamp(key: Option<Key>, record: u64) -> u64 {
+    let Some(key) = key.filter(|_| record != 0) else { return 0 };
+    let mut hasher = SipHasher24::new();
+    hasher.write(key.to_hex().as_bytes());
+    hasher.write(&record.to_le_bytes());
+    hasher.finish()
+}
+
 /// What tells a record from any other: its header, which holds its checksum, and its length.
 pub(crate) fn record_hash(record: &[u8]) -> u64 {
     let mut hasher = SipHasher24::new();
@@ -215,6 +226,7 @@ impl Fold {
             today: Day::of(Instant::MIN),
             key: None,
             barrier: 0,
+            skipped: BTreeSet::new(),
             counters: Counters::default(),
             ids: Index::default(),
             gate: Gate::default(),
@@ -249,8 +261,9 @@ impl Fold {
         Ok(())
     }
 
-    /// Steps over the damaged record at `offset`, which must be [`Fold::next`]: a `Skip` record further on says so, and what
-    /// was `restated` before it stands in its place.
+    /// Steps over the record at `offset`, which must be [`Fold::next`]: a `Skip` record further on says so, and what was
+    /// `restated` before it stands in its place. Whoever folds the shard has to look ahead for it, also where the record can
+    /// be read: [`Fold::fold`] refuses the `Skip` of a record that was folded.
     ///
     /// # Errors
     /// [`Halt::Offset`], [`Halt::Lost`].
@@ -262,6 +275,7 @@ impl Fold {
         }
         self.retry_some();
         self.is_sound()?;
+        self.skipped.insert(offset);
         self.record = 0;
         self.next = offset.next();
         Ok(())
@@ -292,7 +306,7 @@ impl Fold {
     pub fn take(&mut self) -> Option<Output> {
         let close_due = self.is_close_due();
         let (next, log_time, counters) = (self.next, self.log_time, self.counters);
-        self.emit.take(Boundary { next, log_time, counters, close_due })
+        self.emit.take(Boundary { next, log_time, counters, close_due, record: stamp(self.key, self.record) })
     }
 
     fn expect(&self, offset: Offset) -> Result<(), Halt> {
@@ -312,15 +326,22 @@ impl Fold {
             Control::Catalog(record) => self.catalog(offset, record, Told::InTurn)?,
             Control::Customer(record) => self.customer(offset, record, Told::InTurn)?,
             Control::Tick { time } => self.tick(time),
-            Control::Waive { tenant, customer, from, until, .. } => {
-                self.waive(&tenant, customer.as_str(), from, until);
+            Control::Waive { tenant, customer, from, until, seen, .. } => {
+                self.waive(&tenant, customer.as_str(), from..until, seen.unwrap_or(offset));
             }
             Control::Barrier { version } if version > VERSION_NEWEST => {
                 let reason = DecodeError::Version { found: version, newest: VERSION_NEWEST };
                 return Err(Halt::Unreadable { offset, reason });
             }
             Control::Barrier { version } => self.barrier = self.barrier.max(version),
-            // Whoever came to the damaged record looked ahead for these.
+            Control::Skip { offset: of, .. } if !self.skipped.contains(&of) => {
+                let reason = format!(
+                    "it steps over the record at {of}, which was folded here; to take that out, fold the shard anew \
+                     without its snapshots and charges; stepped over in its turn, this record says nothing"
+                );
+                return Err(Halt::Contradiction { offset, reason });
+            }
+            // Who came to the record it names looked ahead for these.
             Control::Skip { .. } | Control::Restate { .. } => {}
         }
         Ok(())
@@ -373,6 +394,11 @@ impl Fold {
     /// stepped over.
     pub fn at_record(&self) -> u64 {
         self.record
+    }
+
+    /// The log's key; none before its first record.
+    pub(crate) fn key(&self) -> Option<Key> {
+        self.key
     }
 
     /// The hash that tells a record from any other.

@@ -51,6 +51,8 @@ pub struct Boundary {
     pub counters: Counters,
     /// See [`Output::close_due`].
     pub close_due: bool,
+    /// See [`Output::record`].
+    pub record: u64,
 }
 
 /// A period by its identity.

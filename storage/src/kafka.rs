@@ -25,7 +25,7 @@ mod topic;
 pub use client::{Sasl, Security};
 pub use topic::{OpenError, check, migrate};
 
-use crate::log::{Entry, Error};
+use crate::log::{Entry, Error, RECORD_BYTES_MAX};
 use crate::shard::{Offset, Shard, ShardCount};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -75,9 +75,6 @@ pub struct Log {
     producer: producer::Producer,
     consumer: consumer::Consumer,
 }
-
-/// The longest record: batches of this length fit the topic that [`migrate`] makes.
-pub const RECORD_BYTES_MAX: usize = 16 << 20;
 
 /// 400 days, what [`migrate`] is given when nobody says otherwise.
 pub const RETENTION: Duration = Duration::from_secs(400 * 24 * 60 * 60);

@@ -33,6 +33,9 @@ pub struct Entry {
     pub record: Bytes,
 }
 
+/// The longest record that every backend takes.
+pub const RECORD_BYTES_MAX: usize = 16 << 20;
+
 /// What can go wrong with a log.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {

@@ -33,12 +33,15 @@ pub struct Output {
     pub counters: Counters,
     /// True while something is due at that log time that the latest Tick did not get to: another Tick goes on with it.
     pub close_due: bool,
+    /// Tells the record before `to`, and the log it stands in, from any other; 0 where that is not known.
+    pub record: u64,
 }
 
 impl Output {
     /// What is confirmed once this is stored.
     pub fn boundary(&self) -> Boundary {
-        Boundary { next: self.to, log_time: self.log_time, counters: self.counters, close_due: self.close_due }
+        let Self { log_time, counters, close_due, record, .. } = *self;
+        Boundary { next: self.to, log_time, counters, close_due, record }
     }
 }
 

@@ -7,7 +7,7 @@
 //! | bytes | |
 //! |---|---|
 //! | 2 | `FR` |
-//! | 1 | version, 1 |
+//! | 1 | version: the lowest that can say it, see [`Control::version`]; of events 1 |
 //! | 1 | kind: 0 control, 1 events |
 //! | 4 | crc32c of the four bytes before and all bytes after |
 //! | … | body |
@@ -68,7 +68,8 @@ pub enum Control {
         /// The new log time.
         time: Instant,
     },
-    /// The parked events of a customer with a time in `[from, until)` no longer hold bills back.
+    /// The parked events of a customer with a time in `[from, until)` no longer hold bills back, nor does what of its
+    /// periods could not be settled.
     Waive {
         /// Who sells.
         tenant: TenantId,
@@ -80,6 +81,10 @@ pub enum Control {
         until: Instant,
         /// A person's word.
         reason: String,
+        /// The newest record that the person saw the outcome of: what came later still holds, also when this stands in the
+        /// log twice. None in records of version 1, which waived all.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        seen: Option<Offset>,
     },
     /// From here on records up to `version` may be written.
     Barrier {
@@ -94,7 +99,8 @@ pub enum Control {
         /// Their versions may be later than the one that follows: those between are then known, too.
         records: Vec<Control>,
     },
-    /// The damaged record at `offset` of this shard is stepped over.
+    /// The record at `offset` of this shard, which could not be folded, is stepped over, also by who can read it. A `Skip`
+    /// that is itself stepped over says nothing.
     Skip {
         /// The damaged record.
         offset: Offset,
@@ -159,7 +165,7 @@ pub struct EventRef<'a> {
 }
 
 /// The newest record version that is known here.
-pub const VERSION_NEWEST: u8 = 1;
+pub const VERSION_NEWEST: u8 = 2;
 
 /// A decoded record, borrowing from its bytes.
 #[derive(Debug)]
@@ -195,6 +201,23 @@ pub enum DecodeError {
         /// What does not fit.
         what: &'static str,
     },
+}
+
+// === impl Control ===
+
+impl Control {
+    /// The version that it is written with: whoever knows less must not take it for something else.
+    pub const fn version(&self) -> u8 {
+        match self {
+            Self::Waive { seen: Some(_), .. } => 2,
+            _ => 1,
+        }
+    }
+}
+
+/// True for bytes that say they are a record without events; nothing is checked.
+pub fn is_control(record: &[u8]) -> bool {
+    record.get(3) == Some(&wire::KIND_CONTROL)
 }
 
 /// The hash of what a sender sent: SipHash-2-4 (64 bits, zero key) over the type, the time as sent and the sorted

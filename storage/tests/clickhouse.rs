@@ -101,6 +101,10 @@ async fn tables_that_do_not_fit_are_refused(server: &ClickHouse) {
         "CREATE OR REPLACE TABLE boundaries ENGINE = MergeTree ORDER BY shard EMPTY AS SELECT * FROM boundaries";
     let reason = refusal(server, "engine", engine).await;
     assert!(reason.contains("its engine is MergeTree and has to be ReplacingMergeTree"), "{reason}");
+    let reason = refusal(server, "older", "ALTER TABLE boundaries DROP COLUMN record").await;
+    assert!(reason.contains("'record' of type UInt64 is missing; run `farthing migrate`"), "{reason}");
+    clickhouse::migrate(&options(server, "older")).await.unwrap();
+    clickhouse::Charges::open(options(server, "older")).await.unwrap();
     let nobody = clickhouse::Charges::open(Options::new("http://127.0.0.1:1", "farthing", "default")).await;
     assert!(matches!(nobody, Err(Error::Unreachable { .. })), "{nobody:?}");
 }

@@ -28,12 +28,17 @@ fn control_records_keep_their_form() {
     let (time, tenant) = (Instant::from_parts(1_767_225_600, 5).unwrap(), TenantId::new("acme").unwrap());
     let open = Control::Open { shard: Shard(1), shards: ShardCount::new(4).unwrap(), key: "0f".repeat(16) };
     let customer = CustomerId::new("c-1").unwrap();
-    let waive = Control::Waive { tenant, customer, from: Instant::MIN, until: time, reason: "a person's word".into() };
+    let waive = |seen| {
+        let (tenant, customer, reason) = (tenant.clone(), customer.clone(), "a person's word".into());
+        Control::Waive { tenant, customer, from: Instant::MIN, until: time, reason, seen }
+    };
     let skip = Control::Skip { offset: Offset(7), reason: "damaged".into() };
-    let all = [("open", open), ("tick", Control::Tick { time }), ("waive", waive), ("skip", skip)];
-    for (name, control) in all {
+    let tick = Control::Tick { time };
+    let all = [(1, "open", open), (1, "tick", tick), (1, "waive", waive(None)), (1, "skip", skip)];
+    for (version, name, control) in all.into_iter().chain([(2, "waive", waive(Some(Offset(7))))]) {
         let record = encode_control(&control);
-        check(&format!("1-{name}"), &record);
+        assert_eq!((record[2], control.version()), (version, version));
+        check(&format!("{version}-{name}"), &record);
         assert!(matches!(decode(&record).unwrap(), Record::Control(read) if *read == control));
     }
     check("1-barrier", &encode_control(&Control::Barrier { version: 1 }));

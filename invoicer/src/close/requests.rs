@@ -52,6 +52,7 @@ impl Closer {
             from: stored.value.period.start,
             until: stored.value.period.end,
             reason: reason.to_owned(),
+            seen: Some(stored.value.newest),
         };
         let shard = self.publisher.shards().of(tenant, customer.as_str().as_bytes());
         let waived = Some(Waiver { reason: reason.to_owned(), until: stored.value.newest });

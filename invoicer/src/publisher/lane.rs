@@ -61,6 +61,8 @@ const RETRY_FIRST: Duration = Duration::from_millis(20);
 const RETRY_LAST: Duration = Duration::from_secs(2);
 /// Items that share an append.
 const ITEMS_MAX: usize = 16;
+/// Bytes of an append of more than one item.
+const BYTES_MAX: usize = 4 << 20;
 
 // === impl Lanes ===
 
@@ -213,7 +215,13 @@ impl Queue {
     /// them again, log time in the shard does not go back.
     fn send(&mut self) -> Option<(Vec<Bytes>, u64)> {
         let tick = self.items.iter().position(|item| item.is_tick);
-        self.sent = tick.map_or(self.items.len(), |tick| tick + 1).min(ITEMS_MAX);
+        let most = tick.map_or(self.items.len(), |tick| tick + 1).min(ITEMS_MAX);
+        let mut bytes = 0;
+        let fits = self.items.iter().take(most).take_while(|item| {
+            bytes += item.records.iter().map(Bytes::len).sum::<usize>();
+            bytes <= BYTES_MAX
+        });
+        self.sent = fits.count().max(1).min(most);
         let mut sent = self.items.iter().take(self.sent);
         let records = sent.clone().flat_map(|item| item.records.iter().cloned()).collect();
         sent.next_back().map(|last| (records, last.ticket))

@@ -3,12 +3,15 @@
 use super::lane::Place;
 use super::{Announcement, Error, Publisher, State, Target};
 use crate::ledger::{Draft, Filter, Outbox};
-use storage::record::Control;
+use storage::log::RECORD_BYTES_MAX;
+use storage::record::{self, Control};
 use storage::shard::ShardCount;
 
 /// Records of one entry: large enough that an apply for many customers is few documents, small enough to stay well below
 /// what one append may carry.
 const RECORDS_MAX: usize = 200;
+/// Bytes of one entry that has more than one record.
+const BYTES_MAX: usize = 1 << 20;
 
 /// An entry's id, in the order of sequence.
 pub(super) fn id(sequence: u64) -> String {
@@ -27,10 +30,45 @@ pub(super) fn entries(records: &[Announcement], shards: ShardCount) -> Vec<Outbo
     let targets = std::iter::once(Target::All).chain(shards.all().map(Target::One));
     let mut entries = Vec::new();
     for target in targets {
-        let records: Vec<Control> = of(target).collect();
-        entries.extend(records.chunks(RECORDS_MAX).map(|records| Outbox { shards: target, records: records.to_vec() }));
+        entries.extend(pieces(of(target)).into_iter().map(|records| Outbox { shards: target, records }));
     }
     entries
+}
+
+/// Cuts records, in their order, into pieces of a good size.
+pub(crate) fn pieces(records: impl IntoIterator<Item = Control>) -> Vec<Vec<Control>> {
+    let mut pieces: Vec<Vec<Control>> = Vec::new();
+    let mut bytes = 0;
+    for record in records {
+        let length = record::encode_control(&record).len();
+        match pieces.last_mut().filter(|piece| piece.len() < RECORDS_MAX && bytes + length <= BYTES_MAX) {
+            Some(piece) => {
+                piece.push(record);
+                bytes += length;
+            }
+            None => {
+                pieces.push(vec![record]);
+                bytes = length;
+            }
+        }
+    }
+    pieces
+}
+
+/// Refuses a record that no log takes: its lane would stand for ever.
+pub(super) fn check_lengths(records: &[Announcement]) -> Result<(), Error> {
+    for one in records {
+        let bytes = record::encode_control(&one.record).len();
+        if bytes > RECORD_BYTES_MAX {
+            let what = match &one.record {
+                Control::Catalog(record) => format!("the catalog of tenant '{}'", record.tenant),
+                Control::Customer(record) => format!("customer '{}'", record.customer),
+                _ => "what was asked for".to_owned(),
+            };
+            return Err(Error::TooLarge { what, bytes });
+        }
+    }
+    Ok(())
 }
 
 // === impl Publisher ===

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
-use storage::log::{self, Log};
+use storage::log::{self, Log, RECORD_BYTES_MAX};
 use storage::shard::Shard;
 use tokio::sync::{Mutex, watch};
 
@@ -106,6 +106,18 @@ pub enum Error {
     BooksLost {
         /// Which.
         shard: Shard,
+    },
+    /// What no log takes was not committed.
+    #[error(
+        "the record of {what} would have {bytes} bytes, of {max} that fit; nothing was changed: declare less, or in several \
+         steps",
+        max = RECORD_BYTES_MAX
+    )]
+    TooLarge {
+        /// Of what.
+        what: String,
+        /// How many.
+        bytes: usize,
     },
     /// It was committed, but a shard does not take it yet.
     #[error(

@@ -3,7 +3,7 @@
 use super::access::{self, Key};
 use super::{Services, problem, words};
 use crate::ledger::{self, Draft, Filter, Tenant};
-use crate::publisher::{Announcement, Target};
+use crate::publisher::{self, Announcement, Target};
 use pricing::id::TenantId;
 use pricing::time::Instant;
 use proto::code::Code;
@@ -16,9 +16,6 @@ use storage::record::Control;
 use storage::shard::{Offset, Shard};
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status, async_trait};
-
-/// Restated records of one log record.
-const RESTATED_MAX: usize = 100;
 
 #[async_trait]
 impl AdminService for Services {
@@ -94,11 +91,11 @@ impl AdminService for Services {
             .into());
         }
         let offset = Offset(asked.offset);
+        self.stands(shard, offset).await?;
         let mut turn = self.publisher.turn().await.map_err(|error| problem::publisher(&error))?;
         let draft = Draft::new(&caller.key, "skip", turn.log_time());
         let restated = self.restated(shard, turn.log_time()).await.map_err(|error| problem::ledger(&error))?;
-        let restated =
-            restated.chunks(RESTATED_MAX).map(|records| Control::Restate { offset, records: records.to_vec() });
+        let restated = publisher::pieces(restated).into_iter().map(|records| Control::Restate { offset, records });
         let skip = Control::Skip { offset, reason: asked.reason };
         let announcements = restated.chain([skip]).map(|record| Announcement { shards: Target::One(shard), record });
         let announcements: Vec<Announcement> = announcements.collect();
@@ -138,6 +135,22 @@ impl Services {
         let message =
             format!("there is no tenant '{tenant}'{near}; `farthing apply` of a catalog file makes a new one");
         Err(Problem::not_found(Code::TenantUnknown, message))
+    }
+
+    /// Refuses to step over a record at which the shard does not stand: one that was folded has been charged already.
+    async fn stands(&self, shard: Shard, offset: Offset) -> Result<(), Problem> {
+        let end = self.publisher.log().bounds(shard).await.map_err(|error| problem::log(&error))?.end;
+        let boundary = self.charges.boundary(shard).await.map_err(|error| problem::charges(&error))?;
+        let next = boundary.map_or(Offset(0), |boundary| boundary.next);
+        if next == offset && offset < end {
+            return Ok(());
+        }
+        let stands = if next < end { format!("is stored up to {next}") } else { "has come to its end".to_owned() };
+        let message = format!(
+            "shard {shard} does not stand at {offset}: it {stands}; only the record at which a shard stands can be \
+             stepped over, see `farthing status`"
+        );
+        Err(Problem::conflict(Code::SkipRefused, message))
     }
 
     /// All catalogs and the shard's customers as they are by now: the damaged record may have been any of them.

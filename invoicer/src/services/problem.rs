@@ -45,6 +45,7 @@ pub(super) fn publisher(error: &publisher::Error) -> Problem {
         publisher::Error::Waiting { .. } | publisher::Error::Refused { .. } | publisher::Error::LeaseLost => {
             unavailable(&error.to_string())
         }
+        publisher::Error::TooLarge { .. } => Problem::invalid(Code::RecordTooLarge, error.to_string()),
         other => Problem::conflict(Code::ClockRefused, other.to_string()),
     }
 }

@@ -37,8 +37,8 @@ struct Customer {
     version: u64,
     subscriptions: Vec<Subscription>,
     periods: BTreeMap<(usize, Instant), Period>,
-    /// Times of events that nothing explains, and those of them that were waived.
-    parked: Vec<Instant>,
+    /// Times and records of events that nothing explains and nobody waived.
+    parked: Vec<(Instant, Offset)>,
 }
 
 #[derive(Default)]
@@ -107,9 +107,10 @@ impl State {
                         customer.subscriptions = record.subscriptions;
                     }
                 }
-                Control::Waive { tenant, customer, from, until, .. } => {
+                Control::Waive { tenant, customer, from, until, seen, .. } => {
                     let customer = self.customers.get_mut(&(tenant, customer)).unwrap();
-                    customer.parked.retain(|time| *time < from || until <= *time);
+                    let is_seen = |place: Offset| seen.is_none_or(|seen| place <= seen);
+                    customer.parked.retain(|(time, place)| !(from..until).contains(time) || !is_seen(*place));
                 }
                 Control::Tick { time } => {
                     self.log_time = self.log_time.max(time);
@@ -129,6 +130,7 @@ impl State {
             outcomes: Vec::new(),
             counters: self.counters,
             close_due: false,
+            record: 0,
         }
     }
 
@@ -146,7 +148,7 @@ impl State {
         let known = self.customers.get_mut(&key).expect("tests send for known customers");
         if event_type != "call" {
             self.counters.parked += 1;
-            known.parked.push(time);
+            known.parked.push((time, offset));
             let period =
                 known.subscriptions.first().and_then(|one| one.period_at(time)).map(|(period, ..)| period.start);
             if let Some(state) = period.and_then(|start| known.periods.get_mut(&(0, start))) {
@@ -214,7 +216,7 @@ impl State {
                     }
                     (state.closed, state.changed) = (Some(self.log_time), false);
                     state.revision += 1;
-                    let parked = customer.parked.iter().filter(|time| period.contains(**time)).count();
+                    let parked = customer.parked.iter().filter(|(time, _)| period.contains(*time)).count();
                     manifests.push(Manifest {
                         tenant: tenant.clone(),
                         customer: id.clone(),

@@ -1,9 +1,14 @@
 //! Where a shard begins: at its newest good snapshot that fits log and store, or at the log's beginning.
 
+use super::skips::Skips;
 use super::{Backoff, Shared};
-use crate::fold::Fold;
-use storage::charges;
+use crate::fold::{self, Fold};
+use crate::ids::Key;
+use bytes::Bytes;
+use std::ops::Range;
+use storage::charges::{self, Boundary};
 use storage::log;
+use storage::record::{Control, Record};
 use storage::shard::{Offset, Shard};
 
 /// Why a shard does not begin.
@@ -21,10 +26,12 @@ pub(super) struct Loaded {
     pub(super) snapshot: Option<Offset>,
     /// The first record that the store has not confirmed.
     pub(super) stored: Offset,
+    pub(super) skips: Skips,
 }
 
 pub(super) async fn load(shared: &mut Shared, shard: Shard) -> Result<Loaded, Failure> {
-    let stored = stored(shared, shard).await?;
+    let boundary = boundary(shared, shard).await?;
+    let stored = boundary.map_or(Offset(0), |boundary| boundary.next);
     let places = good(shared, shard).await?;
     // Last of all: another rater of the shard may be ahead, and its snapshot may stand at the very end.
     let bounds = bounds(shared, shard).await?;
@@ -39,10 +46,7 @@ pub(super) async fn load(shared: &mut Shared, shard: Shard) -> Result<Loaded, Fa
             continue;
         }
         match restore(shared, shard, place).await {
-            Ok(fold) => {
-                check(shared, &fold, &bounds).await?;
-                return Ok(Loaded { fold: Box::new(fold), snapshot: Some(place), stored });
-            }
+            Ok(fold) => return begin(shared, fold, Some(place), boundary, &bounds).await,
             Err(reason) => {
                 tracing::error!(%shard, %place, reason, "a snapshot cannot be used; an older one is tried");
                 reasons.push(reason);
@@ -52,13 +56,29 @@ pub(super) async fn load(shared: &mut Shared, shard: Shard) -> Result<Loaded, Fa
     if bounds.start == Offset(0) {
         let mut fold = Fold::new(shard, shared.log.shards(), shared.options.fold);
         fold.set_room(shared.room(shard));
-        return Ok(Loaded { fold: Box::new(fold), snapshot: None, stored });
+        return begin(shared, fold, None, boundary, &bounds).await;
     }
     Err(Failure::Halted(format!(
         "the log begins at {} and no snapshot can be used: bring back one from the backup [{}]",
         bounds.start,
         reasons.join("; ")
     )))
+}
+
+/// Begins with a state that log and store fit.
+async fn begin(
+    shared: &mut Shared,
+    fold: Fold,
+    snapshot: Option<Offset>,
+    boundary: Option<Boundary>,
+    bounds: &Range<Offset>,
+) -> Result<Loaded, Failure> {
+    check(shared, &fold, bounds).await?;
+    check_store(shared, &fold, boundary, bounds).await?;
+    let mut skips = Skips::new(fold.next());
+    skips.look(shared, fold.shard(), bounds.end).await?;
+    let stored = boundary.map_or(Offset(0), |boundary| boundary.next);
+    Ok(Loaded { fold: Box::new(fold), snapshot, stored, skips })
 }
 
 /// Refuses a log that ends before what was made of it: its next records would get the offsets of others, whose rows the
@@ -87,32 +107,78 @@ async fn restore(shared: &Shared, shard: Shard, place: Offset) -> Result<Fold, S
 }
 
 /// Refuses a log that is not the one that the snapshot was made from.
-async fn check(shared: &mut Shared, fold: &Fold, bounds: &std::ops::Range<Offset>) -> Result<(), Failure> {
+async fn check(shared: &mut Shared, fold: &Fold, bounds: &Range<Offset>) -> Result<(), Failure> {
     let (shard, next) = (fold.shard(), fold.next());
-    let Some(before) = next.0.checked_sub(1).map(Offset).filter(|before| *before >= bounds.start) else {
-        return if next >= bounds.start {
-            Ok(())
-        } else {
-            Err(Failure::Halted(format!("the log begins at {}, after the snapshot at {next}", bounds.start)))
-        };
-    };
-    if fold.at_record() == 0 {
+    if next < bounds.start {
+        return Err(Failure::Halted(format!("the log begins at {}, after the snapshot at {next}", bounds.start)));
+    }
+    let Some(before) = next.0.checked_sub(1).map(Offset).filter(|_| fold.at_record() != 0) else { return Ok(()) };
+    let record = record(shared, shard, before, bounds).await?;
+    if record.is_none_or(|record| Fold::record_hash(&record) == fold.at_record()) {
         return Ok(());
+    }
+    Err(Failure::Halted(format!(
+        "the log's record at {before} is not the one that the snapshot at {next} follows: it is another log"
+    )))
+}
+
+/// Refuses a log that the charges were not made from: one from an older copy that went on past them, or another one.
+async fn check_store(
+    shared: &mut Shared,
+    fold: &Fold,
+    boundary: Option<Boundary>,
+    bounds: &Range<Offset>,
+) -> Result<(), Failure> {
+    let shard = fold.shard();
+    let opened = record(shared, shard, Offset(0), bounds).await?.and_then(|record| opened_with(&record));
+    if opened.zip(fold.key()).is_some_and(|(log, own)| log != own) {
+        return Err(Failure::Halted(format!(
+            "the log of shard {shard} was begun with another key than the one that its snapshot was made from: bring back \
+             those that belong together"
+        )));
+    }
+    let Some(boundary) = boundary.filter(|boundary| boundary.record != 0) else { return Ok(()) };
+    let Some(before) = boundary.next.0.checked_sub(1).map(Offset) else { return Ok(()) };
+    let Some(record) = record(shared, shard, before, bounds).await? else { return Ok(()) };
+    let found = fold::stamp(opened.or(fold.key()), Fold::record_hash(&record));
+    if found == 0 || found == boundary.record {
+        return Ok(());
+    }
+    Err(Failure::Halted(format!(
+        "the log's record at {before} is not the one that the charges of shard {shard} end with: the log came back from an \
+         older copy and went on, or it is another one; bring back the log that the charges were made from, or charges and \
+         snapshots from before the two part"
+    )))
+}
+
+/// The key of an `Open` record.
+fn opened_with(record: &[u8]) -> Option<Key> {
+    match storage::record::decode(record) {
+        Ok(Record::Control(control)) => match *control {
+            Control::Open { key, .. } => Key::parse(&key),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// One record of the log; none where it is gone or damaged: what was made of it was made when it was whole.
+async fn record(
+    shared: &mut Shared,
+    shard: Shard,
+    offset: Offset,
+    bounds: &Range<Offset>,
+) -> Result<Option<Bytes>, Failure> {
+    if !bounds.contains(&offset) {
+        return Ok(None);
     }
     let mut backoff = Backoff::new();
     loop {
-        match shared.log.read(shard, before, 1).await {
+        match shared.log.read(shard, offset, 1).await {
             Ok(entries) => {
-                let found = entries.first().filter(|entry| entry.offset == before);
-                if found.is_none_or(|entry| Fold::record_hash(&entry.record) == fold.at_record()) {
-                    return Ok(());
-                }
-                return Err(Failure::Halted(format!(
-                    "the log's record at {before} is not the one that the snapshot at {next} follows: it is another log"
-                )));
+                return Ok(entries.into_iter().next().filter(|entry| entry.offset == offset).map(|entry| entry.record));
             }
-            // What the snapshot holds was folded when it was whole.
-            Err(log::Error::Damaged { .. }) => return Ok(()),
+            Err(log::Error::Damaged { .. } | log::Error::OutOfRange { .. }) => return Ok(None),
             Err(error) if backoff.is_fresh() => tracing::warn!(%shard, %error, "the log cannot be read; trying again"),
             Err(_) => {}
         }
@@ -120,7 +186,7 @@ async fn check(shared: &mut Shared, fold: &Fold, bounds: &std::ops::Range<Offset
     }
 }
 
-async fn bounds(shared: &mut Shared, shard: Shard) -> Result<std::ops::Range<Offset>, Failure> {
+async fn bounds(shared: &mut Shared, shard: Shard) -> Result<Range<Offset>, Failure> {
     let mut backoff = Backoff::new();
     loop {
         match shared.log.bounds(shard).await {
@@ -133,11 +199,11 @@ async fn bounds(shared: &mut Shared, shard: Shard) -> Result<std::ops::Range<Off
     }
 }
 
-async fn stored(shared: &mut Shared, shard: Shard) -> Result<Offset, Failure> {
+async fn boundary(shared: &mut Shared, shard: Shard) -> Result<Option<Boundary>, Failure> {
     let mut backoff = Backoff::new();
     loop {
         match shared.charges.boundary(shard).await {
-            Ok(boundary) => return Ok(boundary.map_or(Offset(0), |boundary| boundary.next)),
+            Ok(boundary) => return Ok(boundary),
             Err(error @ charges::Error::Damaged { .. }) => return Err(Failure::Halted(error.to_string())),
             Err(error) if backoff.is_fresh() => {
                 tracing::warn!(%shard, %error, "the charges store does not answer; trying again");

@@ -1,11 +1,12 @@
 //! One shard's task.
 
 use super::load::{self, Failure, Loaded};
+use super::skips::Skips;
 use super::writer::{Parcel, Progress};
 use super::{Backoff, Shared};
 use crate::fold::{Chunks, Fold, Halt};
 use storage::log::{self, Entry};
-use storage::record::{Control, Record};
+use storage::record::Control;
 use storage::shard::{Offset, Shard};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
@@ -24,6 +25,7 @@ pub(super) struct Task {
     /// What the store had confirmed at the start.
     stored: Offset,
     snapshot: Snapshot,
+    skips: Skips,
 }
 
 /// When the next snapshot is due, and which waits for the store.
@@ -63,16 +65,17 @@ impl Task {
         progress: watch::Receiver<Progress>,
     ) -> Self {
         let snapshot = Snapshot { records: 0, bytes: 0, at: Instant::now(), pending: None, newest: None };
-        Self { shared, index, shard, outputs, progress, sent_bytes: 0, stored: Offset(0), snapshot }
+        let (stored, skips) = (Offset(0), Skips::new(Offset(0)));
+        Self { shared, index, shard, outputs, progress, sent_bytes: 0, stored, snapshot, skips }
     }
 
     pub(super) async fn run(mut self) {
-        let Loaded { fold, snapshot, stored } = match load::load(&mut self.shared, self.shard).await {
+        let Loaded { fold, snapshot, stored, skips } = match load::load(&mut self.shared, self.shard).await {
             Ok(loaded) => loaded,
             Err(Failure::Stopped) => return,
             Err(Failure::Halted(reason)) => return self.halt(&reason),
         };
-        (self.stored, self.snapshot.newest) = (stored, snapshot);
+        (self.stored, self.snapshot.newest, self.skips) = (stored, snapshot, skips);
         tracing::info!(shard = %self.shard, next = %fold.next(), %stored, "the shard begins");
         let mut fold = Some(fold);
         while let Some(mut held) = fold.take() {
@@ -159,7 +162,11 @@ impl Task {
 
     async fn fold_all(&mut self, fold: &mut Fold, entries: &[Entry]) -> Result<(), Stand> {
         for entry in entries {
-            match fold.fold(entry.offset, &entry.record) {
+            let folded = match self.skips.restated(entry.offset) {
+                None => fold.fold(entry.offset, &entry.record),
+                Some(restated) => self.skip(fold, entry.offset, restated),
+            };
+            match folded {
                 Ok(()) => {}
                 Err(halt @ Halt::Lost(_)) => return Err(Stand::Final(halt.to_string())),
                 Err(halt) => {
@@ -321,49 +328,37 @@ impl Task {
 
     /// Waits for a person's word to step over a record; false when the driver stops before.
     async fn step_over(&mut self, fold: &mut Fold, offset: Offset, reason: &str) -> bool {
-        let (mut is_told, mut restated) = (false, Vec::new());
-        let mut from = offset.next();
+        let mut is_told = false;
         let mut backoff = Backoff::new();
+        self.skips.pass(offset);
         loop {
-            if !is_told && self.shared.log.bounds(self.shard).await.is_ok_and(|bounds| from >= bounds.end) {
+            if let Some(restated) = self.skips.restated(offset) {
+                self.shared.status.update(self.index, |status| status.halted = None);
+                let skipped = self.skip(fold, offset, restated);
+                if let Err(halt) = &skipped {
+                    self.halt(&halt.to_string());
+                }
+                return skipped.is_ok();
+            }
+            let end = self.shared.log.bounds(self.shard).await.map(|bounds| bounds.end);
+            if !is_told && end.is_ok_and(|end| self.skips.to() >= end) {
                 is_told = true;
                 self.halt(&format!("{reason}; `farthing skip {} {offset} --reason …` steps over it", self.shard));
             }
-            let log = self.shared.log.clone();
+            let (log, bytes_max) = (self.shared.log.clone(), self.shared.options.read_bytes_max);
             let read = tokio::select! {
                 biased;
                 _ = self.shared.stop.wait_for(|stop| *stop) => return false,
-                read = log.read(self.shard, from, self.shared.options.read_bytes_max) => read,
+                read = self.skips.read_on(&*log, self.shard, bytes_max) => read,
             };
-            match read {
-                Ok(entries) if entries.iter().any(|entry| is_skip(&entry.record, offset, &mut restated)) => {
-                    tracing::warn!(shard = %self.shard, %offset, "a damaged record is stepped over");
-                    self.shared.status.update(self.index, |status| status.halted = None);
-                    let skipped = fold.skip(offset, restated);
-                    if let Err(halt) = &skipped {
-                        self.halt(&halt.to_string());
-                    }
-                    return skipped.is_ok();
-                }
-                Ok(entries) => from = entries.last().map_or(from, |entry| entry.offset.next()),
-                Err(log::Error::Damaged { offset, .. }) if offset >= from => from = offset.next(),
-                Err(_) => {
-                    if !self.shared.pause(&mut backoff).await {
-                        return false;
-                    }
-                }
+            if read.is_err() && !self.shared.pause(&mut backoff).await {
+                return false;
             }
         }
     }
-}
 
-/// True for the word to step over a record; gathers what was restated for it before.
-fn is_skip(record: &[u8], damaged: Offset, restated: &mut Vec<Control>) -> bool {
-    let Ok(Record::Control(control)) = storage::record::decode(record) else { return false };
-    match *control {
-        Control::Restate { offset, records } if offset == damaged => restated.extend(records),
-        Control::Skip { offset, .. } => return offset == damaged,
-        _ => {}
+    fn skip(&self, fold: &mut Fold, offset: Offset, restated: Vec<Control>) -> Result<(), Halt> {
+        tracing::warn!(shard = %self.shard, %offset, "a record is stepped over");
+        fold.skip(offset, restated)
     }
-    false
 }

@@ -6,7 +6,7 @@ use crate::offline::fold_all;
 use crate::sample::{self, call};
 use bytes::Bytes;
 use std::time::Duration;
-use storage::charges::{Charges, PeriodKey};
+use storage::charges::{Boundary, Charges, PeriodKey};
 use storage::log::Log;
 use storage::output::{Counters, Sum};
 use storage::record::{Control, encode_control};
@@ -19,8 +19,12 @@ const NOW: &str = "2026-01-15T12:00:00Z";
 const EARLIER: &str = "2026-01-15T11:00:00Z";
 
 async fn opened(shards: u16, seed: u64) -> World {
+    opened_with(shards, seed, sample::KEY).await
+}
+
+async fn opened_with(shards: u16, seed: u64, key: &str) -> World {
     let world = World::with_faults(sample::count(shards), seed, Chances::default());
-    let key = Key::parse(sample::KEY).expect("a key");
+    let key = Key::parse(key).expect("a key");
     open(&*world.log, key).await.expect("an empty log");
     open(&*world.log, key).await.expect("harmless");
     for shard in sample::count(shards).all() {
@@ -59,6 +63,10 @@ async fn january(world: &World) -> Vec<Sum> {
 
 async fn counters(world: &World, shard: Shard) -> Counters {
     world.charges.boundary(shard).await.expect("an answer").expect("a boundary").counters
+}
+
+async fn boundary(world: &World) -> Boundary {
+    world.charges.boundary(Shard(0)).await.expect("an answer").expect("a boundary")
 }
 
 fn batch(number: u64) -> Bytes {
@@ -143,12 +151,35 @@ async fn a_damaged_record_halts_its_shard_until_it_is_skipped() {
     assert_eq!(status.shards()[0].halted, None);
     assert_eq!(counters(&world, Shard(0)).await.charged, 5);
     driver.stop().await;
-    // The same way again from the log's beginning.
-    for place in world.snapshots.good(Shard(0)).await.expect("a list") {
-        world.snapshots.damage(Shard(0), place);
+    // Whoever folds the shard again steps over it too, although the record can be read again.
+    let repaired = opened(2, 0).await;
+    append(&repaired, Shard(0), [batch(0), batch(1), encode_control(&skip)]).await;
+    let driver = start(&repaired, options());
+    stored(&driver, 0, end(&repaired, Shard(0)).await).await;
+    driver.stop().await;
+    assert_eq!(boundary(&repaired).await, boundary(&world).await);
+    // From its snapshot, too. A record that was folded is not taken back.
+    let late = Control::Skip { offset: Offset(5), reason: "late".to_owned() };
+    let driver = start(&repaired, options());
+    append(&repaired, Shard(0), [encode_control(&skip), encode_control(&late)]).await;
+    let status = driver.status();
+    status.until(|shards| shards.first().is_some_and(|shard| shard.halted.is_some())).await;
+    let reason = status.shards()[0].halted.clone().expect("a halt");
+    assert!(reason.contains("it steps over the record at 5, which was folded here"), "{reason}");
+    assert_eq!(status.shards()[0].next, Offset(8), "a second order for what was stepped over is fine");
+    let leave = Control::Skip { offset: Offset(8), reason: "5 is as it should be".to_owned() };
+    append(&repaired, Shard(0), [encode_control(&leave)]).await;
+    stored(&driver, 0, end(&repaired, Shard(0)).await).await;
+    driver.stop().await;
+    // And whoever folds it again leaves it in as well.
+    for place in repaired.snapshots.good(Shard(0)).await.expect("a list") {
+        repaired.snapshots.damage(Shard(0), place);
     }
-    let driver = start(&world, options());
-    driver.status().until(|shards| shards.first().is_some_and(|shard| shard.next >= Offset(7))).await;
+    let driver = start(&repaired, options());
+    let status = driver.status();
+    let whole = end(&repaired, Shard(0)).await;
+    status.until(|shards| shards.first().is_some_and(|shard| shard.halted.is_some() || shard.next >= whole)).await;
+    assert_eq!((status.shards()[0].counters.charged, status.shards()[0].halted.clone()), (5, None));
     driver.stop().await;
 }
 
@@ -239,6 +270,37 @@ async fn a_log_that_ends_before_what_was_made_of_it_halts_its_shard() {
         status.until(is_decided).await;
         let reason = status.shards()[0].halted.clone().expect("a halt");
         assert!(reason.starts_with(&format!("the {what} hold shard 0 up to 6, but the log ends at 5")), "{reason}");
+        driver.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_log_that_the_charges_were_not_made_from_halts_its_shard() {
+    let world = opened(1, 0).await;
+    append(&world, Shard(0), [batch(0), batch(1)]).await;
+    let driver = start(&world, options());
+    stored(&driver, 0, Offset(6)).await;
+    driver.stop().await;
+    // One from an older backup that went on past the charges, and one with the same records but another key.
+    let older = opened(1, 0).await;
+    append(&older, Shard(0), [batch(0), batch(8), batch(9)]).await;
+    let other = opened_with(1, 0, "ff0102030405060708090a0b0c0d0e0f").await;
+    append(&other, Shard(0), [batch(0), batch(1), batch(2)]).await;
+    let at_charges = "the log's record at 5 is not the one that the charges of shard 0 end with";
+    let at_snapshot = "the log of shard 0 was begun with another key";
+    let parts = [
+        (&older, &older.snapshots, Some(at_charges)),
+        (&other, &other.snapshots, Some(at_charges)),
+        (&other, &world.snapshots, Some(at_snapshot)),
+        (&world, &older.snapshots, None),
+    ];
+    for (log, snapshots, expected) in parts {
+        let driver = Driver::start(log.log.clone(), snapshots.clone(), world.charges.clone(), [Shard(0)], options());
+        let status = driver.status();
+        status.until(|shards| shards[0].halted.is_some() || shards[0].next > Offset(0)).await;
+        let reason = status.shards()[0].halted.clone();
+        assert_eq!(reason.is_some(), expected.is_some(), "{reason:?}");
+        assert!(reason.unwrap_or_default().starts_with(expected.unwrap_or_default()), "{expected:?}");
         driver.stop().await;
     }
 }

@@ -10,7 +10,9 @@ use crate::ids::Day;
 use pricing::id::TenantId;
 use pricing::period::Period;
 use pricing::time::{Instant, Span};
+use std::ops::Range;
 use storage::output::{Manifest, OutcomeKind};
+use storage::shard::Offset;
 
 /// Periods that one Tick closes at most, and manifests that it renews.
 const CLOSES_MAX: usize = 10_000;
@@ -256,18 +258,19 @@ impl Fold {
         customer.forget_levels(floor);
     }
 
-    /// A person lets bills go on without a customer's parked events, and without what could not be settled.
-    pub(super) fn waive(&mut self, tenant: &TenantId, customer: &str, from: Instant, until: Instant) {
+    /// A person lets bills go on without a customer's events that were parked, and without what could not be settled, up to
+    /// the record whose outcome the person saw.
+    pub(super) fn waive(&mut self, tenant: &TenantId, customer: &str, times: Range<Instant>, seen: Offset) {
         let account = self.account(tenant, customer);
-        for time in self.parked.waive(tenant, customer, from, until) {
+        for time in self.parked.waive(tenant, customer, times.clone(), seen) {
             self.parked_changed(&account, time);
         }
         let Some((tenant, number)) = account.tenant.zip(account.customer) else { return };
         let Some((tenant, state)) = self.tenants.get_mut(tenant).zip(self.customers.get_mut(number)) else { return };
         let number = u32::try_from(number).unwrap_or(u32::MAX);
         for (at, sub) in (0u32..).zip(&mut state.subscriptions) {
-            for period in sub.periods.iter_mut().filter(|state| (from..until).contains(&state.period.start)) {
-                if period.waive() {
+            for period in sub.periods.iter_mut().filter(|state| times.contains(&state.period.start)) {
+                if period.waive(seen) {
                     tenant.mark_changed(number, at, period);
                 }
             }

@@ -75,7 +75,7 @@ impl Emit {
 
     /// Hands out everything before `to`.
     pub(super) fn take(&mut self, at: Boundary) -> Option<Output> {
-        let Boundary { next: to, log_time, counters, close_due } = at;
+        let Boundary { next: to, log_time, counters, close_due, record } = at;
         if to == self.from {
             return None;
         }
@@ -99,6 +99,7 @@ impl Emit {
             outcomes: std::mem::take(&mut self.outcomes),
             counters,
             close_due,
+            record,
         })
     }
 

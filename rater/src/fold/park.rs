@@ -6,8 +6,9 @@ use pricing::id::TenantId;
 use pricing::period::Period;
 use pricing::time::Instant;
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Bound;
+use std::ops::{Bound, Range};
 use storage::output::EventPlace;
+use storage::shard::Offset;
 
 /// An event with all that was sent.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
@@ -221,7 +222,7 @@ impl Parked {
             return 0;
         }
         let Some(events) = self.customers.get(&(tenant.clone(), customer.to_owned())) else { return 0 };
-        let first = |time| (time, EventPlace { offset: storage::shard::Offset(0), index: 0 });
+        let first = |time| (time, EventPlace { offset: Offset(0), index: 0 });
         let inside = events.range(first(period.start)..first(period.end));
         u64::try_from(inside.filter(|(_, is_waived)| !**is_waived).count()).unwrap_or(u64::MAX)
     }
@@ -240,21 +241,27 @@ impl Parked {
         }
     }
 
-    /// Lets go of bills; the times of the events that held some until now.
-    pub(super) fn waive(&mut self, tenant: &TenantId, customer: &str, from: Instant, until: Instant) -> Vec<Instant> {
-        let mut times = Vec::new();
-        let Some(events) = self.customers.get_mut(&(tenant.clone(), customer.to_owned())) else { return times };
+    /// Lets go of bills, as far as events up to a record hold them; the times of those that did until now.
+    pub(super) fn waive(
+        &mut self,
+        tenant: &TenantId,
+        customer: &str,
+        times: Range<Instant>,
+        seen: Offset,
+    ) -> Vec<Instant> {
+        let mut waived = Vec::new();
+        let Some(events) = self.customers.get_mut(&(tenant.clone(), customer.to_owned())) else { return waived };
         for ((time, place), is_waived) in events {
-            if *time < from || *time >= until || *is_waived {
+            if !times.contains(time) || place.offset > seen || *is_waived {
                 continue;
             }
             *is_waived = true;
-            times.push(*time);
+            waived.push(*time);
             if let Some(event) = self.events.get_mut(place) {
                 event.is_waived = true;
             }
         }
-        times
+        waived
     }
 
     /// The tenants that have any.

@@ -10,6 +10,7 @@ use pricing::price::{self, Charge, Limits, Terms};
 use pricing::time::Instant;
 use std::sync::Arc;
 use storage::output::{Series, Sum};
+use storage::shard::Offset;
 
 /// One period that something was charged to, or that was settled.
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -61,8 +62,15 @@ pub(super) struct GroupState {
     /// What it should come to could not be computed: it holds the period's bill back.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     is_held: bool,
+    /// Since which record.
+    #[serde(default, skip_serializing_if = "is_first")]
+    held_at: Offset,
     #[serde(skip)]
     series: SeriesSlot,
+}
+
+fn is_first(offset: &Offset) -> bool {
+    *offset == Offset(0)
 }
 
 /// Sums over the rows that were put out.
@@ -282,7 +290,9 @@ impl State {
         let Some(priced) = bound.plan.prices.get(price) else { return };
         let slot = self.prices.get_mut(price).and_then(Option::as_mut);
         let Some(state) = slot.and_then(|slot| slot.groups.get_mut(group)) else { return };
-        state.is_held = true;
+        if !state.is_held {
+            (state.is_held, state.held_at) = (true, emit.place().offset);
+        }
         let (start, end) = (self.period.start, self.period.end);
         let reason = format!(
             "price {} of subscription {} cannot be settled for {start} to {end}: {error}; the period's bill is held until \
@@ -300,12 +310,12 @@ impl State {
         }
     }
 
-    /// Lets go of the bill; true where anything held it.
-    pub(super) fn waive(&mut self) -> bool {
-        let was_held = self.held() > 0;
+    /// Lets go of the bill, as far as it is held since a record or before; true where anything was.
+    pub(super) fn waive(&mut self, seen: Offset) -> bool {
+        let before = self.held();
         let groups = self.prices.iter_mut().flatten().flat_map(|slot| &mut slot.groups);
-        groups.for_each(|group| group.is_held = false);
-        was_held
+        groups.for_each(|group| group.is_held &= group.held_at > seen);
+        self.held() < before
     }
 
     /// How many groups hold the period's bill back.
@@ -395,6 +405,7 @@ impl GroupState {
             state: price::State::default(),
             totals: Vec::new(),
             is_held: false,
+            held_at: Offset(0),
             series: SeriesSlot::default(),
         }
     }

@@ -13,13 +13,15 @@ use pricing::meter::Meter;
 use pricing::plan::PlanVersion;
 use pricing::time::{Instant, Span};
 use siphasher::sip128::{Hasher128, SipHasher24};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::Hasher;
 use std::sync::Arc;
 use storage::output::{Counters, EventPlace};
 use storage::shard::{Offset, Shard, ShardCount};
 
-const VERSION: u32 = 1;
+/// 2 knows which records were stepped over; 1 is still read.
+const VERSION: u32 = 2;
+const VERSION_OLDEST: u32 = 1;
 
 /// Frames, in the order in which they come.
 const HEAD: u8 = 1;
@@ -46,6 +48,8 @@ struct Head {
     options: Options,
     key: Option<String>,
     barrier: u8,
+    #[serde(default)]
+    skipped: BTreeSet<Offset>,
     counters: Counters,
     gate: Gate,
     retry: Vec<EventPlace>,
@@ -172,6 +176,7 @@ impl Fold {
             options: self.options,
             key: self.key.map(Key::to_hex),
             barrier: self.barrier,
+            skipped: self.skipped.clone(),
             counters: self.counters,
             gate: self.gate,
             retry: self.parked.retry.iter().copied().collect(),
@@ -302,17 +307,18 @@ fn index(tenant: &mut Tenant, number: u32, customer: &mut Customer) {
 
 fn read_head(from: &mut Reader<'_>, options: Options) -> Result<Fold, RestoreError> {
     let version = from.u32()?;
-    if version != VERSION {
+    if !(VERSION_OLDEST..=VERSION).contains(&version) {
         return Err(RestoreError::Version { found: version, known: VERSION });
     }
-    let Head { shard, shards, next, record, log_time, key, barrier, counters, gate, retry, .. } = read_json(from)?;
+    let head: Head = read_json(from)?;
+    let Head { shard, shards, next, record, log_time, key, barrier, skipped, counters, gate, retry, .. } = head;
     let mut fold = Fold::new(shard, shards, options);
     fold.key = match key {
         Some(key) => Some(Key::parse(&key).ok_or(Malformed("a key that is none"))?),
         None => None,
     };
     (fold.next, fold.record, fold.log_time, fold.today) = (next, record, log_time, Day::of(log_time));
-    (fold.barrier, fold.counters, fold.gate) = (barrier, counters, gate);
+    (fold.barrier, fold.skipped, fold.counters, fold.gate) = (barrier, skipped, counters, gate);
     fold.emit = Emit::new(shard, next);
     fold.parked.retry.extend(retry);
     fold.ids.read_days(from, fold.today)?;

@@ -11,7 +11,8 @@ CREATE TABLE IF NOT EXISTS boundaries (
     duplicate UInt64,
     rejected UInt64,
     parked UInt64,
-    waiting UInt64
+    waiting UInt64,
+    record UInt64
 )
 ENGINE = ReplacingMergeTree(next)
 ORDER BY shard

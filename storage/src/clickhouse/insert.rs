@@ -211,5 +211,6 @@ fn new_boundary(output: &Output) -> row::Boundary {
         rejected,
         parked,
         waiting,
+        record: output.record,
     }
 }

@@ -238,7 +238,7 @@ fn boundary(row: &row::Boundary) -> (Shard, Boundary) {
     let row::Boundary { arrivals, charged, unpriced, unmetered, duplicate, rejected, parked, waiting, .. } = *row;
     let counters = Counters { arrivals, charged, unpriced, unmetered, duplicate, rejected, parked, waiting };
     let (next, log_time) = (Offset(row.next), Instant::from_nanos(row.log_time));
-    (Shard(row.shard), Boundary { next, log_time, counters, close_due: row.close_due })
+    (Shard(row.shard), Boundary { next, log_time, counters, close_due: row.close_due, record: row.record })
 }
 
 fn sum(row: &row::Sum) -> Result<Sum, Error> {

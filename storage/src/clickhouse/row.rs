@@ -77,6 +77,7 @@ pub(super) struct Boundary {
     pub(super) rejected: u64,
     pub(super) parked: u64,
     pub(super) waiting: u64,
+    pub(super) record: u64,
 }
 
 /// A manifest's JSON.

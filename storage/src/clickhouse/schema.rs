@@ -36,6 +36,8 @@ const TABLES: [Table; 4] = [
     Table { name: "outcomes", sql: include_str!("outcomes.sql") },
     Table { name: "boundaries", sql: include_str!("boundaries.sql") },
 ];
+/// What tables got since they were made first.
+const ADDED: [&str; 1] = ["ALTER TABLE boundaries ADD COLUMN IF NOT EXISTS record UInt64"];
 const ENGINE: &str = "ReplacingMergeTree";
 /// Without these a machine that loses its power loses what was acknowledged.
 const DURABLE: [&str; 2] = ["fsync_after_insert = 1", "fsync_part_directory = 1"];
@@ -55,6 +57,9 @@ pub async fn migrate(options: &Options) -> Result<(), Error> {
             None => table.sql.to_owned(),
         };
         client.query(&sql).execute().await.map_err(unreachable)?;
+    }
+    for added in ADDED {
+        client.query(added).execute().await.map_err(unreachable)?;
     }
     check(&client, options).await
 }
@@ -82,7 +87,7 @@ pub(super) async fn check(client: &Client, options: &Options) -> Result<(), Erro
         let types = of_table.map(|column| (column.name.as_str(), column.r#type.as_str())).collect();
         if let Some(reason) = table.misfit(found, &types, options.quorum.is_some()) {
             return Err(refused(&format!(
-                "{place} cannot hold charges: {reason}; move it away and make it anew with `farthing migrate`"
+                "{place} cannot hold charges: {reason}; run `farthing migrate`, or move it away first so that it is made anew"
             )));
         }
     }

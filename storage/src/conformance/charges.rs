@@ -207,7 +207,8 @@ async fn extremes(store: &dyn Charges, model: &dyn Charges) {
     let (from, to, counters) = (Offset(0), Offset(1), Counters::default());
     let (manifests, outcomes) = (Vec::new(), Vec::new());
     let (shard, log_time, close_due) = (Shard(3), hours(1), false);
-    let output = Output { shard, from, to, log_time, charges, manifests, outcomes, counters, close_due };
+    let record = 0;
+    let output = Output { shard, from, to, log_time, charges, manifests, outcomes, counters, close_due, record };
     model.insert(vec![output.clone()]).await.unwrap();
     store.insert(vec![output]).await.unwrap();
     assert_eq!(store.boundary(Shard(3)).await.unwrap().unwrap().next, Offset(1));
@@ -258,8 +259,8 @@ pub fn output(random: &mut StdRng, shard: Shard, from: u64) -> Output {
     }
     let counters = Counters { arrivals: from + 100, ..Counters::default() };
     let (to, log_time) = (Offset(from + RECORDS), hours(i64::try_from(from).unwrap()));
-    let close_due = random.random();
-    Output { shard, from: Offset(from), to, log_time, charges, manifests, outcomes, counters, close_due }
+    let (from, close_due, record) = (Offset(from), random.random(), u64::MAX - from);
+    Output { shard, from, to, log_time, charges, manifests, outcomes, counters, close_due, record }
 }
 
 fn series(random: &mut StdRng, number: u32) -> Series {
@@ -345,5 +346,6 @@ pub fn joined(first: &Output, second: &Output) -> Output {
     }));
     both.manifests.extend(second.manifests.iter().cloned());
     both.outcomes.extend(second.outcomes.iter().cloned());
-    Output { to: second.to, log_time: second.log_time, counters: second.counters, close_due: second.close_due, ..both }
+    let Output { to, log_time, counters, close_due, record, .. } = *second;
+    Output { to, log_time, counters, close_due, record, ..both }
 }

@@ -33,7 +33,7 @@ struct SeriesNumbers(Mutex<HashMap<Series, i64>>);
 
 type Failed = Failure<Error>;
 
-const MIGRATIONS: [&str; 1] = [include_str!("charges/schema_1.sql")];
+const MIGRATIONS: [&str; 2] = [include_str!("charges/schema_1.sql"), include_str!("charges/schema_2.sql")];
 /// About 200 bytes each.
 const SERIES_KEPT: usize = 500_000;
 

@@ -5,7 +5,7 @@ use super::wire::{
     HEADER_BYTES, KIND_CONTROL, KIND_EVENTS, MAGIC, SAME_ACCOUNT, SAME_SHAPE, SAME_SOURCE, SAME_TYPE, checksum,
     put_length, put_text, put_varint, zigzag,
 };
-use super::{Control, EventRef, VERSION_NEWEST};
+use super::{Control, EventRef};
 use bytes::Bytes;
 
 /// Collects events into one encoded record: a dictionary of accounts (tenant and customer), types, sources and shapes
@@ -34,9 +34,12 @@ struct Before {
     time: i64,
 }
 
+/// The version of records of events.
+const VERSION_EVENTS: u8 = 1;
+
 /// Encodes a record without events.
 pub fn encode_control(control: &Control) -> Bytes {
-    let mut record = header(KIND_CONTROL, 256);
+    let mut record = header(control.version(), KIND_CONTROL, 256);
     if let Err(error) = serde_json::to_writer(&mut record, control) {
         // Control records hold text, numbers and lists only; a body that does not decode halts the shard, loudly.
         tracing::error!(%error, "a control record cannot be written as JSON");
@@ -44,10 +47,10 @@ pub fn encode_control(control: &Control) -> Bytes {
     seal(record)
 }
 
-fn header(kind: u8, body_bytes: usize) -> Vec<u8> {
+fn header(version: u8, kind: u8, body_bytes: usize) -> Vec<u8> {
     let mut record = Vec::with_capacity(HEADER_BYTES + body_bytes);
     record.extend_from_slice(&MAGIC);
-    record.extend_from_slice(&[VERSION_NEWEST, kind, 0, 0, 0, 0]);
+    record.extend_from_slice(&[version, kind, 0, 0, 0, 0]);
     record
 }
 
@@ -109,7 +112,7 @@ impl EventsBuilder {
 
     /// The encoded record; the builder is empty again and keeps its memory.
     pub fn finish(&mut self) -> Bytes {
-        let mut record = header(KIND_EVENTS, self.bytes() + 16);
+        let mut record = header(VERSION_EVENTS, KIND_EVENTS, self.bytes() + 16);
         for dictionary in [&mut self.accounts, &mut self.types, &mut self.sources, &mut self.shapes] {
             dictionary.drain_into(&mut record);
         }

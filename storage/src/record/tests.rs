@@ -148,10 +148,13 @@ proptest! {
 #[test]
 fn a_newer_version_is_named() {
     let mut record = encode_control(&Control::Tick { time: Instant::from_nanos(1) }).to_vec();
-    record[2] = 2;
+    record[2] = VERSION_NEWEST + 1;
     assert!(matches!(decode(&record), Err(DecodeError::Checksum { .. })));
     reseal(&mut record);
-    assert_eq!(decode(&record).unwrap_err(), DecodeError::Version { found: 2, newest: 1 });
+    assert_eq!(
+        decode(&record).unwrap_err(),
+        DecodeError::Version { found: VERSION_NEWEST + 1, newest: VERSION_NEWEST }
+    );
 }
 
 #[test]

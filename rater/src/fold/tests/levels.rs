@@ -1,6 +1,6 @@
 //! Levels that no price takes when they come, and levels that cannot be settled.
 
-use super::{Run, restored};
+use super::{Run, offset, restored};
 use crate::sample::{self, Event, event};
 use OutcomeKind::{Rejected, Unpriced};
 use pricing::number::Quantity;
@@ -128,14 +128,21 @@ fn what_cannot_be_settled_holds_the_bill_until_it_is_corrected() {
 #[test]
 fn what_cannot_be_settled_holds_the_bill_until_it_is_waived() {
     let mut run = too_much();
-    run.fold(&encode_control(&Control::Waive {
-        tenant: sample::tenant(),
-        customer: sample::customer_id("c"),
-        from: sample::time(FEBRUARY),
-        until: sample::time("2026-03-01T00:00:00Z"),
-        reason: "seen".to_owned(),
-    }));
-    let february = run.tick("2026-03-01T02:00:00Z").manifests[0].clone();
+    let held = run.fold.next().0 - 1;
+    let waive = |seen| {
+        encode_control(&Control::Waive {
+            tenant: sample::tenant(),
+            customer: sample::customer_id("c"),
+            from: sample::time(FEBRUARY),
+            until: sample::time("2026-03-01T00:00:00Z"),
+            reason: "seen".to_owned(),
+            seen: Some(offset(seen)),
+        })
+    };
+    run.fold(&waive(held - 1));
+    assert!(run.tick("2026-03-01T02:00:00Z").manifests.is_empty(), "nobody saw it before it was there");
+    run.fold(&waive(held));
+    let february = run.tick("2026-03-01T03:00:00Z").manifests[0].clone();
     assert_eq!((february.revision, february.parked, weighted(&february)), (2, 0, Quantity::ZERO));
     assert_eq!(run.tick("2026-04-01T01:00:00Z").manifests[0].parked, 1, "March is another bill");
 }

@@ -269,6 +269,7 @@ fn what_cannot_be_true_halts_and_changes_nothing() {
         encode_control(&Control::Customer(sample::customer("c", 3, &[]))),
         encode_control(&unknown_plan),
         encode_control(&Control::Barrier { version: 200 }),
+        encode_control(&Control::Skip { offset: offset(2), reason: "it was folded".to_owned() }),
         sample::open(0, 2),
         sample::open(1, 1),
         bytes::Bytes::from(damaged),

@@ -39,21 +39,21 @@ pub(super) fn outputs(
 
 /// How far a shard is stored.
 pub(super) fn boundary(connection: &Connection, shard: Shard) -> Result<Option<Boundary>, Failed> {
-    let sql = "SELECT next, log_time, counters, close_due FROM boundaries WHERE shard = ?";
+    let sql = "SELECT next, log_time, counters, close_due, record FROM boundaries WHERE shard = ?";
     let mut statement = connection.prepare_cached(sql)?;
-    let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
-    let found: Option<(i64, i64, String, bool)> = statement.query_row([shard.0], row).optional()?;
-    let Some((next, log_time, counters, close_due)) = found else { return Ok(None) };
+    let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?));
+    let found: Option<(i64, i64, String, bool, i64)> = statement.query_row([shard.0], row).optional()?;
+    let Some((next, log_time, counters, close_due, record)) = found else { return Ok(None) };
     let counters = serde_json::from_str(&counters).map_err(|error| damaged(&error))?;
     let (next, log_time) = (Offset(next.cast_unsigned()), Instant::from_nanos(log_time));
-    Ok(Some(Boundary { next, log_time, counters, close_due }))
+    Ok(Some(Boundary { next, log_time, counters, close_due, record: record.cast_unsigned() }))
 }
 
 fn put_boundary(connection: &Connection, output: &Output) -> Result<(), Failed> {
     let counters = serde_json::to_string(&output.counters).map_err(|error| damaged(&error))?;
     connection.prepare_cached(include_str!("boundary_put.sql"))?.execute(named_params! {
         ":shard": output.shard.0, ":next": output.to.0.cast_signed(), ":log_time": output.log_time.nanos(),
-        ":counters": counters, ":close_due": output.close_due,
+        ":counters": counters, ":close_due": output.close_due, ":record": output.record.cast_signed(),
     })?;
     Ok(())
 }
