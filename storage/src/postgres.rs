@@ -34,8 +34,8 @@ use tokio_postgres::types::ToSql;
 #[derive(Clone)]
 pub struct Options {
     /// `postgres://USER@HOST:PORT/DATABASE`, or the `key=value` form; several hosts are tried in turn for the one that can
-    /// be written to. `sslmode` is `disable`, `prefer` (the default: TLS where the server offers it), `require`,
-    /// `verify-ca` or `verify-full`; wherever TLS is used, the server's certificate is checked in full.
+    /// be written to. `sslmode` is `disable`, `prefer` (TLS where the server offers it: the default without a `ca_file`),
+    /// `require` (with one), `verify-ca` or `verify-full`; wherever TLS is used, the server's certificate is checked in full.
     pub url: String,
     /// The password, which then need not stand in the URL.
     pub password: Option<String>,
@@ -204,10 +204,10 @@ impl crate::books::Books for Books {
 
     async fn list(&self, query: &ListQuery) -> Result<Vec<Document>, BooksError> {
         let sql = match (query.tags.is_empty(), query.descending) {
-            (true, false) => include_str!("postgres/list.sql"),
-            (true, true) => include_str!("postgres/list_descending.sql"),
-            (false, false) => include_str!("postgres/list_tagged.sql"),
-            (false, true) => include_str!("postgres/list_tagged_descending.sql"),
+            (true, false) => concat!(include_str!("postgres/list.sql"), "ASC LIMIT $5"),
+            (true, true) => concat!(include_str!("postgres/list.sql"), "DESC LIMIT $5"),
+            (false, false) => concat!(include_str!("postgres/list_tagged.sql"), "ASC LIMIT $5"),
+            (false, true) => concat!(include_str!("postgres/list_tagged.sql"), "DESC LIMIT $5"),
         };
         let (low, high) = bounds(query);
         let tenant = tenant_text(query.tenant.as_ref());

@@ -142,6 +142,8 @@ pub(super) fn config(options: &Options) -> ClientConfig {
         .set("reconnect.backoff.max.ms", "1000");
     if options.security.has_tls() {
         config.set("ssl.endpoint.identification.algorithm", "https").set("enable.ssl.certificate.verification", "true");
+        // The OpenSSL that is built in does not know by itself where a system keeps the authorities that it trusts.
+        config.set("ssl.ca.location", "probe");
         let files = [
             ("ssl.ca.location", &options.ca_file),
             ("ssl.certificate.location", &options.cert_file),

@@ -1,16 +1,12 @@
 //! From options to a bounded pool of connections.
 
 use super::{Error, Options};
+use crate::tls;
 use deadpool_postgres::{
     Hook, HookError, Manager, ManagerConfig, Pool, PoolError, RecyclingMethod, Runtime, TimeoutType,
 };
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, RootCertStore};
 use std::error::Error as _;
-use std::path::Path;
 use std::str::FromStr;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio_postgres::config::{SslMode, TargetSessionAttrs};
 use tokio_postgres::{Config, NoTls};
@@ -25,7 +21,11 @@ pub(super) fn pool(options: &Options) -> Result<Pool, Error> {
     let manager_config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
     let manager = match config.get_ssl_mode() {
         SslMode::Disable => Manager::from_config(config, NoTls, manager_config),
-        mode => Manager::from_config(config, tls(options, mode)?, manager_config),
+        mode => {
+            let tls = tls::client(options.ca_file.as_deref(), mode != SslMode::Prefer);
+            let tls = tls.map_err(|reason| unusable(&reason))?;
+            Manager::from_config(config, MakeRustlsConnect::new(tls), manager_config)
+        }
     };
     let session = session(options.statement_timeout);
     let set_session = Hook::async_fn(move |client: &mut deadpool_postgres::ClientWrapper, _| {
@@ -57,6 +57,13 @@ fn config(options: &Options) -> Result<Config, Error> {
     if let Some(password) = &options.password {
         config.password(password);
     }
+    if options.ca_file.is_some() {
+        if config.get_ssl_mode() == SslMode::Disable {
+            return Err(unusable("a ca_file goes with TLS: take it out, or sslmode=disable out of the URL"));
+        }
+        // Who names the one that vouches for the server never wants it in plain text.
+        config.ssl_mode(SslMode::Require);
+    }
     config.application_name("farthing").connect_timeout(options.connect_timeout);
     config.target_session_attrs(TargetSessionAttrs::ReadWrite);
     config.keepalives_idle(KEEPALIVE).tcp_user_timeout(options.statement_timeout);
@@ -70,43 +77,6 @@ fn session(statement_timeout: Duration) -> String {
         "SET default_transaction_isolation = 'read committed'; SET statement_timeout = {millis}; \
          SET idle_in_transaction_session_timeout = {millis}"
     )
-}
-
-fn tls(options: &Options, mode: SslMode) -> Result<MakeRustlsConnect, Error> {
-    let provider = rustls::crypto::aws_lc_rs::default_provider();
-    let roots = match &options.ca_file {
-        Some(path) => roots(path)?,
-        None => {
-            // It takes the process's provider; the first one that was set stays.
-            let _ = provider.clone().install_default();
-            match MakeRustlsConnect::with_native_certs() {
-                Ok((connect, _)) => return Ok(connect),
-                // A server without TLS needs none, and one with it will be refused.
-                Err(_) if mode == SslMode::Prefer => RootCertStore::empty(),
-                Err(_) => {
-                    return Err(unusable(
-                        "the system has no certificates of its own: install ca-certificates, or name a ca_file",
-                    ));
-                }
-            }
-        }
-    };
-    let config = ClientConfig::builder_with_provider(Arc::new(provider)).with_safe_default_protocol_versions();
-    let config = config.map_err(|error| unusable(&error.to_string()))?;
-    Ok(MakeRustlsConnect::new(config.with_root_certificates(roots).with_no_client_auth()))
-}
-
-fn roots(path: &Path) -> Result<RootCertStore, Error> {
-    let unreadable = |reason: String| unusable(&format!("the ca_file {}: {reason}", path.display()));
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(path).map_err(|error| unreadable(error.to_string()))? {
-        let certificate = certificate.map_err(|error| unreadable(error.to_string()))?;
-        roots.add(certificate).map_err(|error| unreadable(error.to_string()))?;
-    }
-    if roots.is_empty() {
-        return Err(unreadable("it holds no certificate".to_owned()));
-    }
-    Ok(roots)
 }
 
 fn unusable(reason: &str) -> Error {

@@ -5,4 +5,4 @@ WHERE t.tenant = $1 AND t.collection = $2 AND t.id >= $3 AND t.id < $4 AND t.nam
     SELECT 1 FROM unnest($8::text[], $9::text[]) AS other (name, value)
     WHERE NOT EXISTS (
       SELECT 1 FROM tags o WHERE o.document = t.document AND o.name = other.name AND o.value = other.value))
-ORDER BY t.id LIMIT $5
+ORDER BY t.id
