@@ -13,13 +13,18 @@
 mod load;
 mod shard;
 mod skips;
+mod tally;
 #[cfg(test)]
 mod tests;
 mod writer;
 
+pub use tally::Tally;
+
 use crate::fold;
 use crate::ids::{Key, Room};
+use pricing::id::TenantId;
 use pricing::time::Instant;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -40,7 +45,7 @@ pub struct Options {
     pub insert_rows_max: usize,
     /// How long rows wait for others before they are inserted.
     pub insert_wait: Duration,
-    /// Bytes of one shard's rows that are not stored yet, beyond which the shard is not read.
+    /// Bytes of all shards' rows that are not stored yet, beyond which no shard is read. What was read before comes on top.
     pub unsent_bytes_max: usize,
     /// A snapshot is written after so many records,
     pub snapshot_records: u64,
@@ -68,6 +73,7 @@ pub struct Driver {
 #[derive(Clone, Debug)]
 pub struct Status {
     shards: Arc<Mutex<Vec<ShardStatus>>>,
+    tenants: Arc<Mutex<BTreeMap<TenantId, Tally>>>,
     changed: Arc<watch::Sender<u64>>,
 }
 
@@ -111,6 +117,8 @@ struct Shared {
     /// With one shard's part of the memory for ids.
     options: Arc<Options>,
     status: Status,
+    /// Bytes of rows that are not stored yet, of all shards.
+    unsent: Arc<watch::Sender<usize>>,
     stop: watch::Receiver<bool>,
 }
 
@@ -123,7 +131,7 @@ impl Default for Options {
             read_bytes_max: 4 << 20,
             insert_rows_max: 200_000,
             insert_wait: Duration::from_millis(20),
-            unsent_bytes_max: 256 << 20,
+            unsent_bytes_max: 512 << 20,
             snapshot_records: 1_000_000,
             snapshot_bytes: 4 << 30,
             snapshot_every: Duration::from_secs(600),
@@ -147,12 +155,14 @@ impl Driver {
         let shards: Vec<Shard> = shards.into_iter().collect();
         let status = Status {
             shards: Arc::new(Mutex::new(shards.iter().map(|shard| ShardStatus::new(*shard)).collect())),
+            tenants: Arc::default(),
             changed: Arc::new(watch::Sender::new(0)),
         };
         let (stop, stopped) = watch::channel(false);
         let ids_bytes_max = options.ids_bytes_max / shards.len().max(1);
         let options = Arc::new(Options { ids_bytes_max, ..options });
-        let shared = Shared { log, snapshots, charges, options, status: status.clone(), stop: stopped };
+        let unsent = Arc::new(watch::Sender::new(0));
+        let shared = Shared { log, snapshots, charges, options, status: status.clone(), unsent, stop: stopped };
         let (outputs, queue) = mpsc::unbounded_channel();
         let mut stored = Vec::new();
         let mut tasks = Vec::new();
@@ -188,6 +198,11 @@ impl Status {
     /// How every shard is now, in the order in which they were given.
     pub fn shards(&self) -> Vec<ShardStatus> {
         self.shards.lock().map(|shards| shards.clone()).unwrap_or_default()
+    }
+
+    /// What became of each tenant's events, of those that were folded for the first time since the driver began.
+    pub fn tenants(&self) -> BTreeMap<TenantId, Tally> {
+        self.tenants.lock().map(|tenants| tenants.clone()).unwrap_or_default()
     }
 
     /// Waits until all shards are as wanted.

@@ -48,10 +48,11 @@ use customer::Customer;
 use declare::Told;
 use emit::Emit;
 use park::{Parked, Waiting};
+use pricing::id::TenantId;
 use pricing::time::Instant;
 use route::Cache;
 use siphasher::sip::SipHasher24;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::Hasher;
 use std::sync::Arc;
 use storage::charges::Boundary;
@@ -307,6 +308,11 @@ impl Fold {
         let close_due = self.is_close_due();
         let (next, log_time, counters) = (self.next, self.log_time, self.counters);
         self.emit.take(Boundary { next, log_time, counters, close_due, record: stamp(self.key, self.record) })
+    }
+
+    /// How many copies came of each tenant since this was last asked. No part of the state: it begins at nothing.
+    pub fn take_duplicates(&mut self) -> BTreeMap<TenantId, u64> {
+        self.emit.take_duplicates()
     }
 
     fn expect(&self, offset: Offset) -> Result<(), Halt> {

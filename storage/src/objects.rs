@@ -5,7 +5,8 @@
 //! read takes the volume's own, checked to its end first, and where that is gone or damaged fetches the copy back onto the
 //! volume. So a lost volume costs the log since the last copy, read again.
 //!
-//! A copy that cannot be made is logged; the next snapshot's copy stands in for it.
+//! A copy that cannot be made is logged; the next snapshot's copy stands in for it. One copy is made at a time, and of each
+//! shard only the newest snapshot waits for its turn.
 
 use crate::embedded::snapshots::Snapshots as Files;
 use crate::shard::{Offset, Shard};
@@ -16,8 +17,9 @@ use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as ObjectPath;
 use object_store::{ObjectStore, ObjectStoreExt, WriteMultipart};
+use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -30,6 +32,8 @@ pub struct Snapshots {
     copies: Copies,
     /// One copy at a time, so that copies take no more of the network than one stream does.
     turn: Arc<Mutex<()>>,
+    /// The newest snapshot of each shard that waits for its turn.
+    waiting: Arc<StdMutex<BTreeMap<Shard, (Offset, File)>>>,
     /// How many copies are not yet made.
     under_way: Arc<watch::Sender<usize>>,
 }
@@ -70,7 +74,7 @@ impl Snapshots {
     pub fn open_with(local: &Path, copies: &str, settings: &[(&str, &str)]) -> Result<Self, Error> {
         let local = Files::open(local)?;
         let copies = Copies::open(copies, settings)?;
-        Ok(Self { local, copies, turn: Arc::default(), under_way: Arc::default() })
+        Ok(Self { local, copies, turn: Arc::default(), waiting: Arc::default(), under_way: Arc::default() })
     }
 
     /// Waits until the copies that are under way are made, or have failed.
@@ -79,17 +83,27 @@ impl Snapshots {
         let _ = self.under_way.subscribe().wait_for(|count| *count == 0).await;
     }
 
-    /// True where the volume's own snapshot is whole.
-    async fn is_whole(&self, shard: Shard, next: Offset) -> bool {
-        let Ok(pieces) = self.local.read(shard, next).await else { return false };
+    /// Reads the volume's own snapshot to its end.
+    async fn check(&self, shard: Shard, next: Offset) -> Result<(), Error> {
+        let pieces = self.local.read(shard, next).await?;
         let checked = tokio::task::spawn_blocking(move || drain(pieces));
-        match checked.await.map_err(|error| unavailable(&error)).flatten() {
-            Ok(()) => true,
-            Err(error) => {
-                tracing::error!(%error, "a snapshot on the volume cannot be used; its copy is fetched");
-                false
-            }
+        checked.await.map_err(|error| unavailable(&error)).flatten()
+    }
+
+    /// Copies what waits for a shard, when its turn has come.
+    async fn copy(&self, shard: Shard) {
+        let turn = self.turn.lock().await;
+        let newest = self.waiting().remove(&shard);
+        if let Some((next, file)) = newest
+            && let Err(error) = self.copies.put(shard, next, file).await
+        {
+            tracing::warn!(%shard, %next, %error, "a snapshot was not copied off the volume; the next one will be");
         }
+        drop(turn);
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, BTreeMap<Shard, (Offset, File)>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -103,14 +117,14 @@ impl crate::snapshots::Snapshots for Snapshots {
         self.local.promote(shard, next).await?;
         // Opened now: later promotions may remove the name, but not what it stood for.
         let file = File::open(self.local.path(shard, next, "good")).await.map_err(|error| unavailable(&error))?;
+        if self.waiting().insert(shard, (next, file)).is_some() {
+            // Its turn comes with the one that it stands in for.
+            return Ok(());
+        }
         self.under_way.send_modify(|count| *count += 1);
         let this = self.clone();
         tokio::spawn(async move {
-            let turn = this.turn.lock().await;
-            if let Err(error) = this.copies.put(shard, next, file).await {
-                tracing::warn!(%shard, %next, %error, "a snapshot was not copied off the volume; the next one will be");
-            }
-            drop(turn);
+            this.copy(shard).await;
             this.under_way.send_modify(|count| *count -= 1);
         });
         Ok(())
@@ -131,9 +145,14 @@ impl crate::snapshots::Snapshots for Snapshots {
     }
 
     async fn read(&self, shard: Shard, next: Offset) -> Result<CheckedChunks, Error> {
-        if !self.is_whole(shard, next).await {
+        if let Err(found) = self.check(shard, next).await {
+            if matches!(found, Error::Damaged { .. }) {
+                tracing::error!(%shard, %next, error = %found, "a snapshot on the volume is damaged; its copy is fetched");
+            }
             let draft = self.local.path(shard, next, "draft");
-            self.copies.get(shard, next, &draft).await?;
+            if !self.copies.get(shard, next, &draft).await? {
+                return Err(found);
+            }
             self.local.adopt(shard, next).await?;
             tracing::info!(%shard, %next, "a snapshot was fetched back onto the volume");
         }
@@ -228,10 +247,14 @@ impl Copies {
         Ok(())
     }
 
-    /// Fetches a copy into a file.
-    async fn get(&self, shard: Shard, next: Offset, to: &Path) -> Result<(), Error> {
+    /// Fetches a copy into a file; false where there is none.
+    async fn get(&self, shard: Shard, next: Offset, to: &Path) -> Result<bool, Error> {
         let path = self.path(shard, next);
-        let length = self.store.head(&path).await.map_err(|error| unavailable(&error))?.size;
+        let length = match self.store.head(&path).await {
+            Ok(found) => found.size,
+            Err(object_store::Error::NotFound { .. }) => return Ok(false),
+            Err(error) => return Err(unavailable(&error)),
+        };
         if let Some(folder) = to.parent() {
             tokio::fs::create_dir_all(folder).await.map_err(|error| unavailable(&error))?;
         }
@@ -243,7 +266,8 @@ impl Copies {
             file.write_all(&piece).await.map_err(|error| unavailable(&error))?;
             from = until;
         }
-        file.sync_all().await.map_err(|error| unavailable(&error))
+        file.sync_all().await.map_err(|error| unavailable(&error))?;
+        Ok(true)
     }
 }
 
@@ -253,4 +277,31 @@ fn unavailable(error: &dyn std::error::Error) -> Error {
 
 fn at(address: &str, error: &dyn std::error::Error) -> Error {
     Error::Unavailable { reason: format!("{address}: {error}") }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)] // a test that cannot go on fails
+
+    use super::*;
+    use crate::conformance::snapshots::chunks;
+
+    #[tokio::test]
+    async fn of_each_shard_only_the_newest_waits_to_be_copied() {
+        let (volume, copies) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let snapshots = Snapshots::open(volume.path(), copies.path().to_str().unwrap()).unwrap();
+        let turn = snapshots.turn.lock().await;
+        for place in [1, 2, 3, 4] {
+            for shard in [Shard(0), Shard(1)] {
+                snapshots.write(shard, Offset(place), chunks(place)).await.unwrap();
+                snapshots.promote(shard, Offset(place)).await.unwrap();
+            }
+        }
+        assert_eq!((snapshots.waiting().len(), *snapshots.under_way.borrow()), (2, 2));
+        drop(turn);
+        snapshots.settled().await;
+        for shard in [Shard(0), Shard(1)] {
+            assert_eq!(snapshots.copies.places(shard).await.unwrap(), [Offset(4)]);
+        }
+    }
 }

@@ -120,6 +120,11 @@ async fn a_damaged_snapshot_is_replaced_by_its_copy_and_a_damaged_copy_is_not_us
     spoil(&file(copies.path(), 2));
     let damaged = is_as_written(&snapshots, 2).await;
     assert!(matches!(damaged, Err(Error::Damaged { .. })), "{damaged:?}");
+    // Nothing stands in for it: it stays damaged, and is not waited for.
+    std::fs::remove_file(file(copies.path(), 3)).unwrap();
+    spoil(&file(place.volume.path(), 3));
+    let damaged = is_as_written(&snapshots, 3).await;
+    assert!(matches!(damaged, Err(Error::Damaged { .. })), "{damaged:?}");
 }
 
 /// The volume alone decides whether a snapshot is good: a store that is away costs the copy, and nothing else.

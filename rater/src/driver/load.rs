@@ -2,14 +2,15 @@
 
 use super::skips::Skips;
 use super::{Backoff, Shared};
-use crate::fold::{self, Fold};
-use crate::ids::Key;
+use crate::fold::{self, Fold, RestoreError};
+use crate::ids::{self, Key};
 use bytes::Bytes;
 use std::ops::Range;
 use storage::charges::{self, Boundary};
 use storage::log;
 use storage::record::{Control, Record};
 use storage::shard::{Offset, Shard};
+use storage::snapshots;
 
 /// Why a shard does not begin.
 pub(super) enum Failure {
@@ -29,7 +30,33 @@ pub(super) struct Loaded {
     pub(super) skips: Skips,
 }
 
+/// Why a snapshot is not read.
+enum Unread {
+    /// Its store does not answer now.
+    Passing(String),
+    /// It is damaged, or another's.
+    Damaged(String),
+}
+
+/// Finds a beginning. What does not answer is asked again for as long as it takes: only damage makes an older snapshot, or
+/// none, the one to begin with.
 pub(super) async fn load(shared: &mut Shared, shard: Shard) -> Result<Loaded, Failure> {
+    let mut backoff = Backoff::new();
+    loop {
+        match try_load(shared, shard).await? {
+            Ok(loaded) => return Ok(loaded),
+            Err(reason) if backoff.is_fresh() => {
+                tracing::warn!(%shard, reason, "a snapshot cannot be read; trying again");
+            }
+            Err(_) => {}
+        }
+        wait(shared, &mut backoff).await?;
+    }
+}
+
+/// Tries once; says what did not answer. What is there is listed anew each time: another rater of the shard may have gone
+/// on, and removed what it no longer keeps.
+async fn try_load(shared: &mut Shared, shard: Shard) -> Result<Result<Loaded, String>, Failure> {
     let boundary = boundary(shared, shard).await?;
     let stored = boundary.map_or(Offset(0), |boundary| boundary.next);
     let places = good(shared, shard).await?;
@@ -46,8 +73,9 @@ pub(super) async fn load(shared: &mut Shared, shard: Shard) -> Result<Loaded, Fa
             continue;
         }
         match restore(shared, shard, place).await {
-            Ok(fold) => return begin(shared, fold, Some(place), boundary, &bounds).await,
-            Err(reason) => {
+            Ok(fold) => return begin(shared, fold, Some(place), boundary, &bounds).await.map(Ok),
+            Err(Unread::Passing(reason)) => return Ok(Err(reason)),
+            Err(Unread::Damaged(reason)) => {
                 tracing::error!(%shard, %place, reason, "a snapshot cannot be used; an older one is tried");
                 reasons.push(reason);
             }
@@ -56,7 +84,7 @@ pub(super) async fn load(shared: &mut Shared, shard: Shard) -> Result<Loaded, Fa
     if bounds.start == Offset(0) {
         let mut fold = Fold::new(shard, shared.log.shards(), shared.options.fold);
         fold.set_room(shared.room(shard));
-        return begin(shared, fold, None, boundary, &bounds).await;
+        return begin(shared, fold, None, boundary, &bounds).await.map(Ok);
     }
     Err(Failure::Halted(format!(
         "the log begins at {} and no snapshot can be used: bring back one from the backup [{}]",
@@ -93,17 +121,27 @@ fn check_end(shard: Shard, (what, place): (&str, Offset), end: Offset) -> Result
     )))
 }
 
-async fn restore(shared: &Shared, shard: Shard, place: Offset) -> Result<Fold, String> {
-    let chunks = shared.snapshots.read(shard, place).await.map_err(|error| error.to_string())?;
-    let restored = Fold::restore(chunks, shared.options.fold, shared.room(shard));
-    let fold = restored.map_err(|error| error.to_string())?;
+async fn restore(shared: &Shared, shard: Shard, place: Offset) -> Result<Fold, Unread> {
+    let chunks = shared.snapshots.read(shard, place).await.map_err(RestoreError::from)?;
+    let fold = Fold::restore(chunks, shared.options.fold, shared.room(shard))?;
     let found = (fold.shard(), fold.shards(), fold.next());
     let wanted = (shard, shared.log.shards(), place);
     if found == wanted {
         return Ok(fold);
     }
     let ((shard, shards, next), (_, wanted, _)) = (found, wanted);
-    Err(format!("it holds shard {shard} of {} at {next}, the log has {} shards", shards.get(), wanted.get()))
+    let (shards, wanted) = (shards.get(), wanted.get());
+    Err(Unread::Damaged(format!("it holds shard {shard} of {shards} at {next}, the log has {wanted} shards")))
+}
+
+impl From<RestoreError> for Unread {
+    fn from(error: RestoreError) -> Self {
+        match error {
+            RestoreError::Snapshots(error @ snapshots::Error::Unavailable { .. }) => Self::Passing(error.to_string()),
+            RestoreError::Ids(error @ ids::Error::Disk(_)) => Self::Passing(error.to_string()),
+            error => Self::Damaged(error.to_string()),
+        }
+    }
 }
 
 /// Refuses a log that is not the one that the snapshot was made from.

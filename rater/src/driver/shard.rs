@@ -2,7 +2,7 @@
 
 use super::load::{self, Failure, Loaded};
 use super::skips::Skips;
-use super::writer::{Parcel, Progress};
+use super::writer::{Held, Parcel, Progress};
 use super::{Backoff, Shared};
 use crate::fold::{Chunks, Fold, Halt};
 use storage::log::{self, Entry};
@@ -147,7 +147,8 @@ impl Task {
 
     async fn next_event(&mut self, fold: &Fold) -> Event {
         let options = self.shared.options.clone();
-        let is_full = self.unsent_bytes() > u64::try_from(options.unsent_bytes_max).unwrap_or(u64::MAX);
+        let mut unsent = self.shared.unsent.subscribe();
+        let is_full = *unsent.borrow() > options.unsent_bytes_max;
         let log = self.shared.log.clone();
         let snapshot_at = self.snapshot.at + options.snapshot_every;
         let is_timed = self.snapshot.records > 0 && self.snapshot.pending.is_none();
@@ -156,6 +157,7 @@ impl Task {
             _ = self.shared.stop.wait_for(|stop| *stop) => Event::Stop,
             changed = self.progress.changed() => if changed.is_ok() { Event::Progress } else { Event::Stop },
             read = log.read(self.shard, fold.next(), options.read_bytes_max), if !is_full => Event::Read(read),
+            _ = unsent.wait_for(|bytes| *bytes <= options.unsent_bytes_max), if is_full => Event::Progress,
             () = tokio::time::sleep_until(snapshot_at), if is_timed => Event::Progress,
         }
     }
@@ -222,11 +224,14 @@ impl Task {
     /// Hands over what came out, unless the store has it already.
     fn send(&mut self, fold: &mut Fold) {
         let bytes = fold.output_bytes();
+        let duplicates = fold.take_duplicates();
         let Some(output) = fold.take() else { return };
         if output.to <= self.stored {
             return;
         }
+        self.shared.status.count(&output, &duplicates);
         self.sent_bytes = self.sent_bytes.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
+        let bytes = Held::new(bytes, &self.shared.unsent);
         // The writer ends after this task.
         let _ = self.outputs.send(Parcel { output, bytes });
     }

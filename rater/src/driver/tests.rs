@@ -5,6 +5,8 @@ use crate::ids::Key;
 use crate::offline::fold_all;
 use crate::sample::{self, call};
 use bytes::Bytes;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use storage::charges::{Boundary, Charges, PeriodKey};
 use storage::log::Log;
@@ -13,7 +15,7 @@ use storage::record::{Control, encode_control};
 use storage::shard::{Offset, Shard};
 use storage::sim::World;
 use storage::sim::faults::Chances;
-use storage::snapshots::Snapshots;
+use storage::snapshots::{self, Snapshots};
 
 const NOW: &str = "2026-01-15T12:00:00Z";
 const EARLIER: &str = "2026-01-15T11:00:00Z";
@@ -102,6 +104,53 @@ async fn it_goes_on_where_it_stopped() {
     let driver = start(&world, options());
     driver.status().until(|shards| shards.iter().any(|shard| shard.halted.is_some())).await;
     driver.stop().await;
+}
+
+/// Snapshots that refuse to be read a few times.
+struct Reluctant {
+    inner: Arc<dyn Snapshots>,
+    refusals: AtomicUsize,
+}
+
+#[async_trait::async_trait]
+impl Snapshots for Reluctant {
+    async fn write(&self, shard: Shard, next: Offset, chunks: snapshots::Chunks) -> Result<(), snapshots::Error> {
+        self.inner.write(shard, next, chunks).await
+    }
+
+    async fn promote(&self, shard: Shard, next: Offset) -> Result<(), snapshots::Error> {
+        self.inner.promote(shard, next).await
+    }
+
+    async fn good(&self, shard: Shard) -> Result<Vec<Offset>, snapshots::Error> {
+        self.inner.good(shard).await
+    }
+
+    async fn read(&self, shard: Shard, next: Offset) -> Result<snapshots::CheckedChunks, snapshots::Error> {
+        let left = self.refusals.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
+        if left.is_ok() {
+            return Err(snapshots::Error::Unavailable { reason: "not now".to_owned() });
+        }
+        self.inner.read(shard, next).await
+    }
+}
+
+#[tokio::test]
+async fn a_snapshot_that_cannot_be_read_now_is_read_later() {
+    let world = opened(1, 0).await;
+    let driver = start(&world, options());
+    append(&world, Shard(0), [batch(0), batch(1)]).await;
+    stored(&driver, 0, end(&world, Shard(0)).await).await;
+    driver.stop().await;
+    // Nothing else could stand in for it.
+    world.log.trim(Shard(0), Offset(5));
+    let snapshots = Reluctant { inner: world.snapshots.clone(), refusals: AtomicUsize::new(3) };
+    let driver = Driver::start(world.log.clone(), Arc::new(snapshots), world.charges.clone(), [Shard(0)], options());
+    append(&world, Shard(0), [batch(2)]).await;
+    driver.status().until(|shards| shards.iter().all(|one| one.stored == Offset(7) || one.halted.is_some())).await;
+    assert_eq!(driver.status().shards()[0].halted, None);
+    driver.stop().await;
+    assert_eq!(counters(&world, Shard(0)).await.charged, 15);
 }
 
 #[tokio::test]
@@ -204,21 +253,24 @@ async fn a_shard_whose_rows_are_refused_for_good_halts_alone() {
 }
 
 #[tokio::test]
-async fn unsent_rows_have_a_limit() {
-    let world = opened(1, 0).await;
-    world.faults.set(Chances { refused: 1_000, ..Chances::default() });
-    let records: Vec<Bytes> = (0..50).map(batch).collect();
-    world.faults.heal();
-    append(&world, Shard(0), records).await;
+async fn unsent_rows_have_one_limit_for_all_shards() {
+    let world = opened(8, 0).await;
+    for shard in sample::count(8).all() {
+        append(&world, shard, (0..50).map(batch)).await;
+    }
     let driver = start(&world, Options { unsent_bytes_max: 10_000, read_bytes_max: 1, ..options() });
     let status = driver.status();
     status.until(|shards| shards.first().is_some_and(|shard| shard.next > Offset(5))).await;
     world.faults.set(Chances { refused: 1_000, ..Chances::default() });
-    status.until(|shards| shards.first().is_some_and(|shard| shard.unsent_bytes > 10_000 || shard.lag() == 0)).await;
-    assert!(status.shards()[0].unsent_bytes < 20_000, "{:?}", status.shards());
+    let unsent = |shards: &[super::ShardStatus]| shards.iter().map(|shard| shard.unsent_bytes).sum::<u64>();
+    let is_read = |shards: &[super::ShardStatus]| shards.iter().all(|shard| shard.next >= Offset(54));
+    status.until(|shards| unsent(shards) > 10_000 || is_read(shards)).await;
+    assert!(unsent(&status.shards()) < 40_000, "{:?}", status.shards());
     world.faults.heal();
-    stored(&driver, 0, end(&world, Shard(0)).await).await;
-    assert_eq!(counters(&world, Shard(0)).await.charged, 250);
+    for shard in sample::count(8).all() {
+        stored(&driver, usize::from(shard.0), end(&world, shard).await).await;
+        assert_eq!(counters(&world, shard).await.charged, 250);
+    }
     driver.stop().await;
 }
 

@@ -2,6 +2,7 @@
 
 use super::{Backoff, Shared};
 use std::collections::VecDeque;
+use std::sync::Arc;
 use storage::charges::Error;
 use storage::output::Output;
 use storage::shard::{Offset, Shard};
@@ -11,7 +12,13 @@ use tokio::sync::{mpsc, watch};
 pub(super) struct Parcel {
     pub(super) output: Output,
     /// About how many bytes it takes.
-    pub(super) bytes: usize,
+    pub(super) bytes: Held,
+}
+
+/// Bytes that count as unsent until they are dropped: stored, or refused for good.
+pub(super) struct Held {
+    bytes: usize,
+    unsent: Arc<watch::Sender<usize>>,
 }
 
 /// How far a shard's outputs came.
@@ -37,6 +44,21 @@ pub(super) struct Task {
 impl Parcel {
     fn rows(&self) -> usize {
         self.output.charges.rows.len() + self.output.manifests.len() + self.output.outcomes.len()
+    }
+}
+
+// === impl Held ===
+
+impl Held {
+    pub(super) fn new(bytes: usize, unsent: &Arc<watch::Sender<usize>>) -> Self {
+        unsent.send_modify(|all| *all = all.saturating_add(bytes));
+        Self { bytes, unsent: unsent.clone() }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.unsent.send_modify(|all| *all = all.saturating_sub(self.bytes));
     }
 }
 
@@ -147,7 +169,7 @@ impl Task {
         for parcel in batch {
             self.tell(parcel.output.shard, |progress| {
                 progress.stored = Some(parcel.output.to);
-                progress.bytes = progress.bytes.saturating_add(u64::try_from(parcel.bytes).unwrap_or(u64::MAX));
+                progress.bytes = progress.bytes.saturating_add(u64::try_from(parcel.bytes.bytes).unwrap_or(u64::MAX));
             });
         }
     }

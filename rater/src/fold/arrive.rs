@@ -237,7 +237,10 @@ impl Fold {
         match verdict {
             Verdict::Charged => self.counters.charged += 1,
             Verdict::Unmetered => self.counters.unmetered += 1,
-            Verdict::Duplicate => self.counters.duplicate += 1,
+            Verdict::Duplicate => {
+                self.counters.duplicate += 1;
+                self.emit.duplicate(arrival.tenant);
+            }
             Verdict::Unpriced(reason) => {
                 self.counters.unpriced += 1;
                 self.emit.outcome(OutcomeKind::Unpriced, arrival, reason);

@@ -4,9 +4,10 @@ use super::arrive::Arrival;
 use super::catalog::Priced;
 use super::period::Owner;
 use pricing::group::Group;
+use pricing::id::TenantId;
 use pricing::number::{Amount, Quantity};
 use pricing::time::Instant;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use storage::charges::Boundary;
 use storage::output::{ChargeRow, ChargeRows, EventPlace, Manifest, Outcome, OutcomeKind, Output, Series, row_hash};
@@ -29,6 +30,8 @@ pub(super) struct Emit {
     /// For lookups only.
     sources: HashMap<Arc<str>, u32>,
     bytes: usize,
+    /// Copies, which put out no rows, by tenant.
+    duplicates: BTreeMap<TenantId, u64>,
 }
 
 /// Where a series stands in the output, remembered by what it belongs to.
@@ -64,7 +67,21 @@ impl Emit {
             outcomes: Vec::new(),
             sources: HashMap::new(),
             bytes: 0,
+            duplicates: BTreeMap::new(),
         }
+    }
+
+    /// Counts a copy.
+    pub(super) fn duplicate(&mut self, tenant: &TenantId) {
+        match self.duplicates.get_mut(tenant) {
+            Some(count) => *count += 1,
+            None => drop(self.duplicates.insert(tenant.clone(), 1)),
+        }
+    }
+
+    /// How many copies there were since this was last asked.
+    pub(super) fn take_duplicates(&mut self) -> BTreeMap<TenantId, u64> {
+        std::mem::take(&mut self.duplicates)
     }
 
     /// Begins a record.
