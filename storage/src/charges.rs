@@ -30,7 +30,7 @@ pub trait Charges: Send + Sync + 'static {
     /// and [`crate::output::merge_rows`] puts together what is none.
     async fn sums(&self, tenant: &TenantId, periods: &[PeriodKey]) -> Result<Vec<Vec<Sum>>, Error>;
 
-    /// What was used.
+    /// What was used; [`Error::TooMany`] where that is more than the query allows.
     async fn usage(&self, query: &UsageQuery) -> Result<Vec<Usage>, Error>;
 
     /// The charges behind a line, by event time then position, `count_max` at most, after `after`.
@@ -81,6 +81,15 @@ pub struct UsageQuery {
     pub until: Option<Instant>,
     /// Split by these stretches of event time.
     pub by: Resolution,
+    /// At most so many rows: a part of them would pass for all.
+    pub rows_max: usize,
+}
+
+impl UsageQuery {
+    /// Refuses more rows than are allowed.
+    pub(crate) fn check(&self, rows: usize) -> Result<(), Error> {
+        if rows <= self.rows_max { Ok(()) } else { Err(Error::TooMany { rows_max: self.rows_max }) }
+    }
 }
 
 /// How usage is split in time.
@@ -183,6 +192,12 @@ pub enum Error {
     Overflow {
         /// Which number.
         reason: String,
+    },
+    /// The answer has more rows than one call gives; what is stored is fine.
+    #[error("the usage has more than {rows_max} rows; ask for less at once: one customer, one meter, a shorter time")]
+    TooMany {
+        /// How many it gives.
+        rows_max: usize,
     },
     /// An output does not follow the one before.
     #[error("shard {shard} is stored up to {next}, but the output begins at {from}")]

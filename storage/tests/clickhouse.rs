@@ -139,6 +139,7 @@ async fn documented_questions_get_the_same_answers(server: &ClickHouse) {
         from: Some(from),
         until: Some(until),
         by: Resolution::Day,
+        rows_max: 1_000,
     };
     let mut days: BTreeMap<[String; 4], (u64, Quantity, Amount)> = BTreeMap::new();
     for usage in store.usage(&query).await.unwrap() {

@@ -26,7 +26,9 @@ pub(super) fn ledger(error: &ledger::Error) -> Problem {
 pub(super) fn charges(error: &charges::Error) -> Problem {
     match error {
         charges::Error::Unavailable { .. } => unavailable(&error.to_string()),
-        charges::Error::Overflow { .. } => Problem::conflict(Code::AnswerTooLarge, error.to_string()),
+        charges::Error::Overflow { .. } | charges::Error::TooMany { .. } => {
+            Problem::conflict(Code::AnswerTooLarge, error.to_string())
+        }
         _ => Problem::internal(Code::ChargesDamaged, error.to_string()),
     }
 }

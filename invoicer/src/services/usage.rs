@@ -19,6 +19,8 @@ use storage::output::OutcomeKind;
 use storage::shard::Position;
 use tonic::{Request, Response, Status, async_trait};
 
+/// Rows of one answer: it is whole or refused, and fits what clients take by default, 4 MiB.
+const ROWS_MAX: usize = 10_000;
 /// Names that are searched for one that comes near.
 const NAMES_MAX: usize = 1_000;
 
@@ -39,6 +41,7 @@ impl UsageService for Services {
             until: words::instant("until", asked.until.as_ref())?,
             tenant,
             by,
+            rows_max: ROWS_MAX,
         };
         let zone = match &query.customer {
             Some(customer) => self.customer(&query.tenant, customer).await?.time_zone,
@@ -139,7 +142,7 @@ impl Services {
         if query.by != Resolution::Day || zone == Zone::utc() {
             return Ok((self.charges.usage(&query).await.map_err(read)?, zone));
         }
-        let hours = UsageQuery { by: Resolution::Hour, ..query.clone() };
+        let hours = UsageQuery { by: Resolution::Hour, rows_max: 24 * ROWS_MAX, ..query.clone() };
         let rows = self.charges.usage(&hours).await.map_err(read)?;
         if !rows.iter().filter_map(|row| row.bucket).all(|hour| zone.has_full_hours(hour)) {
             return Ok((self.charges.usage(&query).await.map_err(read)?, Zone::utc()));
@@ -159,6 +162,9 @@ impl Services {
                     day.amount = day.amount.add(row.amount).map_err(overflow)?;
                 }
             }
+        }
+        if days.len() > ROWS_MAX {
+            return Err(read(storage::charges::Error::TooMany { rows_max: ROWS_MAX }));
         }
         Ok((days, zone))
     }

@@ -185,8 +185,10 @@ impl Charges {
             .param("meter", query.meter.as_ref().map(pricing::id::MeterId::as_str))
             .param("from", from)
             .param("last", last)
-            .param("stretch", stretch);
+            .param("stretch", stretch)
+            .param("count_max", limit(query.rows_max.saturating_add(1)));
         let rows: Vec<row::Usage> = self.rows(sql).await?;
+        query.check(rows.len())?;
         let mut found: Vec<Usage> = rows.iter().map(|row| usage(row, query.by)).collect::<Result<_, _>>()?;
         found.sort_unstable_by(|a, b| usage_key(a).cmp(&usage_key(b)));
         Ok(found)

@@ -12,3 +12,4 @@ FROM (
       AND toUnixTimestamp64Nano(time) BETWEEN {from:Int64} AND {last:Int64}
 )
 GROUP BY customer, subscription, period, plan, plan_version, bucket, meter, price, grouping
+LIMIT {count_max:UInt64}

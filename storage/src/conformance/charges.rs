@@ -110,9 +110,16 @@ async fn usages_agree(store: &dyn Charges, model: &dyn Charges, tenant: &TenantI
                     from,
                     until,
                     by,
+                    rows_max: usize::MAX,
                 };
                 let (found, expected) = (store.usage(&query).await.unwrap(), model.usage(&query).await.unwrap());
                 assert_eq!(found, expected, "{query:?}");
+                let bounded = |rows_max| UsageQuery { rows_max, ..query.clone() };
+                assert_eq!(store.usage(&bounded(found.len())).await.unwrap(), found, "{query:?}");
+                if let Some(rows_max) = found.len().checked_sub(1) {
+                    let refused = store.usage(&bounded(rows_max)).await;
+                    assert!(matches!(refused, Err(Error::TooMany { .. })), "{query:?}: {refused:?}");
+                }
             }
         }
     }
@@ -219,7 +226,7 @@ async fn extremes(store: &dyn Charges, model: &dyn Charges) {
     let refused = store.sums(&tenant, std::slice::from_ref(overflows)).await;
     assert!(matches!(refused, Err(Error::Overflow { .. })), "{refused:?}");
     let (customer, by) = (Some(fits.customer.clone()), Resolution::Hour);
-    let mut query = UsageQuery { tenant, customer, meter: None, from: None, until: None, by };
+    let mut query = UsageQuery { tenant, customer, meter: None, from: None, until: None, by, rows_max: 1_000 };
     assert_eq!(store.usage(&query).await.unwrap(), model.usage(&query).await.unwrap());
     query.customer = Some(overflows.customer.clone());
     let refused = store.usage(&query).await;

@@ -128,7 +128,9 @@ impl crate::charges::Charges for Charges {
 
     async fn usage(&self, query: &UsageQuery) -> Result<Vec<Usage>, Error> {
         self.readable().await?;
-        usage(lock(&self.state).rows.values().flatten(), query).map_err(overflow)
+        let found = usage(lock(&self.state).rows.values().flatten(), query).map_err(overflow)?;
+        query.check(found.len())?;
+        Ok(found)
     }
 
     async fn explain(&self, query: &ExplainQuery) -> Result<Vec<Charge>, Error> {

@@ -144,6 +144,7 @@ impl Books {
             from: None,
             until: None,
             by: Resolution::Period,
+            rows_max: usize::MAX,
         };
         let usage = world.charges.usage(&everything).await.map_err(|error| unreadable(&error))?;
         let periods: BTreeSet<PeriodKey> = usage

@@ -214,6 +214,7 @@ pub(super) fn usage(connection: &Connection, query: &UsageQuery) -> Result<Vec<U
     let mut found: HashMap<(i64, Option<i64>), (Usage, Wide)> = HashMap::new();
     while let Some(row) = rows.next()? {
         add_chunk(row, (from, last), query.by, &mut found)?;
+        query.check(found.len()).map_err(Failure::Refused)?;
     }
     let narrowed = found.into_values().map(|(usage, wide)| {
         let (quantity, amount) = wide.narrow().map_err(overflow)?;
