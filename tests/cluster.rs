@@ -103,12 +103,12 @@ fn three_stages_bill_as_one_process_does_and_a_standby_takes_over() {
     ingest.wait_ready();
     first.wait_ready();
     second.wait_ready();
-    tests::wait_until("the standby to stand by", || standby.get("/readyz").0 == 503);
-    assert_eq!(standby.get("/healthz").0, 200);
-    let refused = standby.farthing(&key, &["status"]).refused();
-    assert!(refused.contains("standing by"), "{refused}");
-
-    leader.farthing(&key, &["apply", "-f", &file("catalog.yaml")]).ok();
+    // The one that stands by is ready, and passes on whatever it is asked.
+    standby.wait_ready();
+    assert_eq!(standby.metric("farthing_invoicer_leader", ""), Some(0));
+    standby.farthing(&key, &["apply", "-f", &file("catalog.yaml")]).ok();
+    let unknown = standby.farthing("fk_nobody", &["status"]).refused();
+    assert_eq!(unknown, leader.farthing("fk_nobody", &["status"]).refused());
     leader.farthing(&key, &["clock", "advance", "--to", "2026-01-28T00:00:00Z"]).ok();
     // What the books know of since a moment ago is known to ingest: the catalog's tenant, and a new key of it.
     ingest.farthing(&key, &["send", &file("events.ndjson")]).ok();
@@ -119,7 +119,9 @@ fn three_stages_bill_as_one_process_does_and_a_standby_takes_over() {
 
     // The leader goes without a word; the standby leads once the lease is over, and finishes the work.
     leader.kill();
-    standby.wait_ready();
+    let said = standby.farthing(&key, &["status"]);
+    assert!(said.code == 0 || said.err.contains("does not answer"), "{said:?}");
+    tests::wait_until("the standby to lead", || standby.metric("farthing_invoicer_leader", "") == Some(1));
     standby.farthing(&key, &["clock", "advance", "--to", LATER]).ok();
     let list = standby.farthing(&key, &["invoices", "list", "--json"]).json();
     let ids: Vec<&str> = list["invoices"].as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap()).collect();

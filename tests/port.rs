@@ -2,10 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{TraceService, TraceServiceServer};
+use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
+use opentelemetry_proto::tonic::trace::v1::Span;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
+use std::sync::mpsc::Sender;
 use tests::{Stage, curl, offline, run};
+use tokio_stream::wrappers::TcpListenerStream;
 
 /// Everything in one process, by a file.
 fn config(folder: &Path, more: &str) -> String {
@@ -52,8 +57,9 @@ fn mutual_tls_lets_in_who_shows_a_certificate_of_the_right_authority() {
     certificates(folder, "ours", &["server", "client"]);
     certificates(folder, "theirs", &["stranger"]);
     let path = |name: &str| folder.join(name).to_string_lossy().into_owned();
+    let probes = servers::free_ports(1)[0];
     let tls = format!(
-        "[tls]\ncert_file = \"{}\"\nkey_file = \"{}\"\nclient_ca_file = \"{}\"",
+        "[health]\nlisten = \"127.0.0.1:{probes}\"\n[tls]\ncert_file = \"{}\"\nkey_file = \"{}\"\nclient_ca_file = \"{}\"",
         path("server.pem"),
         path("server.key"),
         path("ours.pem")
@@ -77,8 +83,10 @@ fn mutual_tls_lets_in_who_shows_a_certificate_of_the_right_authority() {
     status(&["--ca-file", &ours]).refused();
     status(&["--ca-file", &ours, "--client-cert", &other, "--client-key", &other_key]).refused();
     status(&["--ca-file", &theirs, "--client-cert", &cert, "--client-key", &cert_key]).refused();
-    // Without TLS nothing is answered.
+    // Without TLS nothing is answered, but to probes at their own port.
     assert_eq!(curl(&[&ready.replace("https", "http")]).0, 0);
+    let probe = |path: &str| curl(&[&format!("http://127.0.0.1:{probes}{path}")]).0;
+    assert_eq!(["/healthz", "/readyz", "/metrics", "/v1/events"].map(probe), [200, 200, 200, 404]);
 }
 
 /// Every sample of a page in Prometheus' text format, held to its grammar.
@@ -122,14 +130,17 @@ fn health_and_metrics_tell_what_is_and_sigterm_ends_it_in_order() {
     let catalog = folder.join("catalog.yaml");
     std::fs::write(
         &catalog,
-        "apiVersion: farthing/v1\ntenant: acme\nmeters: [{id: m, event: call, aggregate: count}]\n",
+        "apiVersion: farthing/v1\ntenant: acme\nmeters: [{id: m, event: call, aggregate: count}, {id: n, event: other, \
+         aggregate: count}]\nplans: [{id: p, currency: EUR, every: month, prices: [{id: n, meter: n, per_unit: {each: 1}}]}]\n\
+         customers: [{id: d}]\nsubscriptions: [{id: s, customer: d, plan: p, from: 2026-01-01}]\n",
     )
     .unwrap();
     server.farthing(&key, &["apply", "-f", &catalog.to_string_lossy()]).ok();
     let event = |id: &str, customer: &str| {
         format!(r#"{{"specversion":"1.0","id":"{id}","source":"t","type":"call","subject":"{customer}","data":{{}}}}"#)
     };
-    let events = [event("a", "c"), event("b", "c"), event("b", "c"), event("c", "")].join("\n");
+    // Two of a customer that nobody knows, one at no price with its copy, one of nobody.
+    let events = [event("a", "c"), event("b", "c"), event("d", "d"), event("d", "d"), event("c", "")].join("\n");
     let (code, body) = curl(&[
         "-H",
         &format!("Authorization: Bearer {key}"),
@@ -140,18 +151,13 @@ fn health_and_metrics_tell_what_is_and_sigterm_ends_it_in_order() {
         &format!("{}/v1/events", server.url()),
     ]);
     assert_eq!(code, 200, "{body}");
+    let events = |outcome| server.metric("farthing_events_total{tenant=\"acme\"", outcome);
     tests::wait_until("the events to be folded", || {
-        let samples = samples(&server.get("/metrics").1);
-        samples
-            .iter()
-            .filter(|(name, _)| name.starts_with("farthing_shard_parked_events"))
-            .map(|(_, value)| value)
-            .sum::<f64>()
-            >= 2.0
+        server.metric("farthing_shard_parked_events{", "") == Some(2) && events("duplicate") == Some(1)
     });
+    let found = ["accepted", "rejected", "duplicate", "unpriced"].map(events);
+    assert_eq!(found, [Some(4), Some(1), Some(1), Some(1)]);
     let samples = samples(&server.get("/metrics").1);
-    assert_eq!(samples.get("farthing_events_total{tenant=\"acme\",outcome=\"accepted\"}"), Some(&3.0));
-    assert_eq!(samples.get("farthing_events_total{tenant=\"acme\",outcome=\"rejected\"}"), Some(&1.0));
     assert_eq!(samples.get("farthing_ready"), Some(&1.0));
     assert_eq!(samples.get("farthing_invoicer_leader"), Some(&1.0));
     for shard in ["0", "1"] {
@@ -160,6 +166,77 @@ fn health_and_metrics_tell_what_is_and_sigterm_ends_it_in_order() {
     }
     what_operators_watch_is_there(&server.get("/metrics").1);
     assert_eq!(server.stop(), 0);
+}
+
+/// A collector of traces, as much of it as takes spans.
+struct Collector(Sender<Span>);
+
+#[tonic::async_trait]
+impl TraceService for Collector {
+    async fn export(
+        &self,
+        request: tonic::Request<ExportTraceServiceRequest>,
+    ) -> Result<tonic::Response<ExportTraceServiceResponse>, tonic::Status> {
+        let scopes = request.into_inner().resource_spans.into_iter().flat_map(|resource| resource.scope_spans);
+        for span in scopes.flat_map(|scope| scope.spans) {
+            // The test may have seen enough.
+            let _ = self.0.send(span);
+        }
+        Ok(tonic::Response::new(ExportTraceServiceResponse::default()))
+    }
+}
+
+#[test]
+fn a_call_shows_at_the_collector_as_a_part_of_its_callers_trace() {
+    let (sender, spans) = std::sync::mpsc::channel();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let collector = tonic::transport::Server::builder().add_service(TraceServiceServer::new(Collector(sender)));
+    runtime.spawn(collector.serve_with_incoming(TcpListenerStream::new(listener)));
+
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let mut config = config(folder, "test_clock = \"2026-01-01T00:00:00Z\"");
+    config += &format!("[telemetry]\notlp = \"{endpoint}\"\n");
+    let key = admin_key(folder, &config);
+    let mut server = Stage::start(folder, "all", &config, &["all"]);
+    server.wait_ready();
+    let file = |name: &str| folder.join(name).to_string_lossy().into_owned();
+    std::fs::write(
+        file("catalog.yaml"),
+        "apiVersion: farthing/v1\ntenant: acme\nmeters: [{id: m, event: call, aggregate: count}]\n",
+    )
+    .unwrap();
+    server.farthing(&key, &["apply", "-f", &file("catalog.yaml")]).ok();
+    let event = r#"{"specversion":"1.0","id":"a","source":"t","type":"call","subject":"c","data":{}}"#;
+    std::fs::write(file("events.ndjson"), event).unwrap();
+    let (code, body) = curl(&[
+        "-H",
+        &format!("Authorization: Bearer {key}"),
+        "-H",
+        "Content-Type: application/x-ndjson",
+        "-H",
+        "traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        "--data-binary",
+        event,
+        &format!("{}/v1/events", server.url()),
+    ]);
+    assert_eq!(code, 200, "{body}");
+    server.farthing(&key, &["send", &file("events.ndjson")]).ok();
+    // What is left is sent before the end.
+    assert_eq!(server.stop(), 0);
+    let spans: Vec<Span> = spans.try_iter().collect();
+    let named = |name: &str| {
+        let found = spans.iter().find(|span| span.name.starts_with(name));
+        found.unwrap_or_else(|| panic!("no {name} in {:?}", spans.iter().map(|span| &span.name).collect::<Vec<_>>()))
+    };
+    let call = named("/v1/events");
+    assert_eq!(call.trace_id, 0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c_u128.to_be_bytes());
+    assert_eq!(call.parent_span_id, 0xb7ad_6b71_6920_3331_u64.to_be_bytes());
+    for name in ["/farthing.v1.IngestService/", "append", "insert", "commit"] {
+        assert!(!named(name).trace_id.is_empty(), "{name}");
+    }
 }
 
 /// An alert on a metric that no process has never fires.

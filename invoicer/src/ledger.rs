@@ -9,7 +9,7 @@
 //! | `series` | its own | `SELLER/TYPE` | the next number, the last hash |
 //! | `account` | its own | `CUSTOMER/CURRENCY` | what bills carry from one to the next |
 //! | `outbox` | none | sequence | control records that are not yet all in the log |
-//! | `clock` `log` `cursor` | none | fixed | log time; the log's shards and key; how far manifests were read |
+//! | `clock` `log` `cursor` `leader` | none | fixed | log time; the log's shards and key; how far manifests were read; where the invoicer that leads is reached |
 //!
 //! Changes are optimistic: a put names the revision it was made from, and a [`books::Error::Conflict`] means to read and
 //! decide again.

@@ -1,7 +1,7 @@
 //! Calls to a running server.
 
 use crate::arguments::Connection;
-use crate::failure::{Failure, Result, read_text};
+use crate::failure::{Failure, Result, read_text, root};
 use pricing::time::Instant;
 use proto::v1;
 use std::path::Path;
@@ -159,15 +159,6 @@ fn unreachable_server(connection: &Connection, error: &tonic::transport::Error) 
     Failure::refused(format_args!(
         "cannot reach {server}: {cause}; is `farthing serve` running there? (--server or FARTHING_SERVER says where)"
     ))
-}
-
-/// The innermost cause, which is the one that says something.
-fn root(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    cause.to_string()
 }
 
 /// What a server's refusal says to people: one message.

@@ -24,6 +24,8 @@ pub(crate) struct Config {
     pub(crate) stage: Stage,
     /// Where it answers.
     pub(crate) port: Port,
+    /// Where it tells of health and metrics as well, in plain text; none: on its port only.
+    pub(crate) health: Option<Port>,
     /// Where events and control records go.
     pub(crate) log: Option<Log>,
     /// Where charges go.
@@ -130,7 +132,7 @@ pub(crate) enum Books {
 #[derive(Clone, Debug)]
 pub(crate) struct Postgres {
     /// `postgres://USER@HOST/DATABASE`.
-    pub(crate) url: String,
+    pub(crate) url: Secret,
     /// The user's password.
     pub(crate) password: Option<Secret>,
     /// Who may vouch for the server, PEM; none: the system's authorities.
@@ -146,6 +148,8 @@ pub(crate) struct Rater {
     pub(crate) data: Option<PathBuf>,
     /// Where copies of snapshots go: `s3://BUCKET/PREFIX` or a path.
     pub(crate) snapshots: Option<String>,
+    /// That there are none with the log on Kafka is meant so.
+    pub(crate) volume_only: bool,
     /// Which of how many raters this is.
     pub(crate) pod: Pod,
     /// Its bounds.
@@ -166,6 +170,12 @@ pub(crate) struct Invoicer {
     pub(crate) name: Option<String>,
     /// A person's word that the wall clock is right.
     pub(crate) allow_clock_jump: bool,
+    /// This machine as other invoicers reach it: a name or an IP address; none: that of the port, or else this machine's name.
+    pub(crate) address: Option<String>,
+    /// Who may vouch for the others, PEM; none: the system's authorities.
+    pub(crate) ca_file: Option<PathBuf>,
+    /// The name that the others' certificates have; none: the one in their address.
+    pub(crate) server_name: Option<String>,
 }
 
 /// What is told about a process.
@@ -192,6 +202,8 @@ pub(crate) enum LogFormat {
 
 /// Connections at once.
 const CONNECTIONS_MAX: usize = 1024;
+/// The same of a port for probes.
+const PROBES_MAX: usize = 64;
 /// Calls at once on one connection.
 const STREAMS_MAX: u32 = 256;
 /// How old a connection to a single stage becomes.
@@ -206,6 +218,7 @@ impl Config {
         Self {
             stage: Stage::All,
             port: Port::new(listen, Stage::All),
+            health: None,
             log: Some(Log::Embedded { dir: data.join("log"), shards }),
             charges: Some(Charges::Embedded { dir: dir.clone() }),
             books: Some(Books::Embedded { dir: dir.clone() }),
@@ -254,6 +267,11 @@ impl Port {
     fn new(listen: SocketAddr, stage: Stage) -> Self {
         let connection_age = (stage != Stage::All).then_some(CONNECTION_AGE);
         Self { listen, tls: None, connections_max: CONNECTIONS_MAX, streams_max: STREAMS_MAX, connection_age }
+    }
+
+    /// A port for probes, which nothing else can fill up.
+    fn for_probes(listen: SocketAddr) -> Self {
+        Self { listen, tls: None, connections_max: PROBES_MAX, streams_max: 16, connection_age: None }
     }
 
     /// Where it listens when nothing is said.

@@ -66,6 +66,15 @@ impl<T, E: std::fmt::Display> Context<T> for std::result::Result<T, E> {
     }
 }
 
+/// The innermost cause, which is the one that says something.
+pub(crate) fn root(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
+}
+
 /// Mistakes in a file, one on each line, each with the file's name as editors and people look for it.
 pub(crate) fn mistakes(file: &std::path::Path, messages: &str) -> Failure {
     let lines: Vec<String> = messages.lines().map(|line| format!("{}: {line}", file.display())).collect();

@@ -6,7 +6,9 @@
 // The storage, what the stages need of each other, then the port.
 pub(crate) mod backends;
 mod catalogs;
+mod certificates;
 pub(crate) mod keys;
+mod leader;
 mod listener;
 mod metrics;
 mod shards;
@@ -15,7 +17,7 @@ mod state;
 mod traced;
 mod web;
 
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::failure::{Failure, Result};
 use backends::Backends;
 use listener::Listener;
@@ -45,6 +47,8 @@ pub(crate) struct System {
     working: JoinHandle<Failure>,
     following: JoinHandle<()>,
     serving: JoinHandle<std::result::Result<(), tonic::transport::Error>>,
+    /// The port for probes.
+    probing: Option<JoinHandle<std::result::Result<(), tonic::transport::Error>>>,
     stopping: watch::Sender<bool>,
     // Last, so that folders are given up when all else is gone.
     backends: Backends,
@@ -102,12 +106,42 @@ impl System {
         let state = Arc::new(State::new(&config, rater.as_ref().map(rater::driver::Driver::status)));
         let (routes, health) = web::front(state.clone(), listener.count()).await?;
         let (stopping, stop) = watch::channel(false);
+        let probing = match &config.health {
+            None => None,
+            Some(port) => {
+                let (routes, stop) = (web::probes(state.clone(), listener.count()), stop.clone());
+                Some(tokio::spawn(web::serve(port.clone(), Listener::open(port).await?.connections(), routes, stop)))
+            }
+        };
         let serving = tokio::spawn(web::serve(config.port.clone(), listener.connections(), routes, stop));
         let following = tokio::spawn(web::follow_health(health.clone(), state.clone()));
         let (key_file, holder) = (config.key_file.clone(), stages::holder(&config, address.port())?);
-        let stages = Stages { config, state: state.clone(), log, charges: charges.clone(), books, holder };
+        let is_shared = stage.invoices() && matches!(config.books, Some(config::Books::Postgres(_)));
+        let address_of_leader = is_shared.then(|| leader::address(&config.invoicer, &config.port, address.port()));
+        let stages = Stages {
+            config,
+            state: state.clone(),
+            log,
+            charges: charges.clone(),
+            books,
+            holder,
+            address: address_of_leader,
+        };
         let working = tokio::spawn(stages.run());
-        Ok(Self { address, key_file, charges, state, rater, health, working, following, serving, stopping, backends })
+        Ok(Self {
+            address,
+            key_file,
+            charges,
+            state,
+            rater,
+            health,
+            working,
+            following,
+            serving,
+            probing,
+            stopping,
+            backends,
+        })
     }
 
     /// Waits until all of it is there.
@@ -166,6 +200,9 @@ impl System {
             tracing::warn!("some callers did not end in time; what was acknowledged is safe");
         }
         self.serving.abort();
+        if let Some(probing) = &self.probing {
+            probing.abort();
+        }
         self.working.abort();
         if !self.working.is_finished() {
             let _ = (&mut self.working).await;

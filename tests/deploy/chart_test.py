@@ -113,19 +113,52 @@ class Chart(unittest.TestCase):
                 self.assertEqual(security["capabilities"], {"drop": ["ALL"]}, name)
                 self.assertIn("memory", container["resources"]["limits"], name)
 
-    def test_liveness_asks_no_dependency(self):
-        for name, container in containers(self.minimal):
-            if name.endswith("/farthing"):
-                self.assertEqual(container["livenessProbe"]["httpGet"]["path"], "/healthz", name)
-                self.assertEqual(container["readinessProbe"]["httpGet"]["path"], "/readyz", name)
+    def test_probes_ask_in_plain_text_and_liveness_asks_no_dependency(self):
+        for documents in (self.minimal, self.full):
+            for name, container in containers(documents):
+                if name.endswith("/farthing"):
+                    self.assertEqual(container["livenessProbe"]["httpGet"], {"path": "/healthz", "port": "health"}, name)
+                    self.assertEqual(container["readinessProbe"]["httpGet"], {"path": "/readyz", "port": "health"}, name)
+                    self.assertIn({"name": "health", "containerPort": 9601}, container["ports"], name)
+            config = self.named(documents, "ConfigMap", "demo-config")["data"]
+            self.assertTrue(all(tomllib.loads(text)["health"]["listen"].endswith(":9601") for text in config.values()))
+        monitor = self.named(self.full, "ServiceMonitor", "demo")["spec"]["endpoints"]
+        self.assertEqual([(one["port"], "scheme" in one) for one in monitor], [("health", False)])
+        for document in self.full:
+            if document["kind"] == "Service":
+                self.assertIn("health", [port["targetPort"] for port in document["spec"]["ports"]])
+
+    def test_the_network_lets_through_what_is_asked_and_no_more(self):
+        rules = {d["metadata"]["name"]: d["spec"] for d in self.full if d["kind"] == "NetworkPolicy"}
+        self.assertEqual(set(rules), {"demo", "demo-rater-role"})
+        came = {rule["ports"][0]["port"]: rule["from"] for rule in rules["demo"]["ingress"]}
+        own = {"podSelector": rules["demo"]["podSelector"]}
+        self.assertEqual(came[9600], [own, {"namespaceSelector": {"matchLabels": {"team": "backend"}}}])
+        self.assertEqual(came[9601], [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}])
+        self.assertIn({"to": [own], "ports": [{"protocol": "TCP", "port": 9600}]}, rules["demo"]["egress"])
+        self.assertEqual([d["metadata"]["name"] for d in self.minimal if d["kind"] == "NetworkPolicy"], ["demo"])
+        for spec in rules.values():
+            for rule in spec["egress"]:
+                metadata = [port for port in rule["ports"] if port["port"] == 80]
+                self.assertTrue(not metadata or all("ipBlock" in to for to in rule["to"]))
 
     def test_the_job_is_new_with_each_release(self):
         args = self.named(self.minimal, "Job", "demo-migrate-1")["spec"]["template"]["spec"]["containers"][0]["args"]
         self.assertEqual(args, ["migrate", "--config", "/etc/farthing/migrate.toml"])
 
-    def test_no_budget_keeps_the_leader_from_moving(self):
+    def test_every_stage_has_a_budget_and_rolls_without_a_gap(self):
         budgets = {d["metadata"]["name"] for d in self.minimal if d["kind"] == "PodDisruptionBudget"}
-        self.assertEqual(budgets, {"demo-ingest", "demo-rater"})
+        self.assertEqual(budgets, {"demo-ingest", "demo-rater", "demo-invoicer"})
+        for stage in ("ingest", "invoicer"):
+            strategy = self.named(self.minimal, "Deployment", f"demo-{stage}")["spec"]["strategy"]
+            self.assertEqual(strategy["rollingUpdate"], {"maxUnavailable": 0, "maxSurge": 1}, stage)
+
+    def test_invoicers_know_each_other(self):
+        container = self.named(self.full, "Deployment", "demo-invoicer")["spec"]["template"]["spec"]["containers"][0]
+        address = {"name": "FARTHING_ADDRESS", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}
+        self.assertIn(address, container["env"])
+        config = tomllib.loads(self.named(self.full, "ConfigMap", "demo-config")["data"]["invoicer.toml"])
+        self.assertEqual(config["invoicer"], {"server_name": "demo-invoicer", "ca_file": "/run/secrets/tls/ca.crt"})
 
     def test_each_stage_gets_only_the_secrets_it_needs(self):
         needs = {"ingest": {"farthing-postgres"}, "rater": {"farthing-clickhouse"},
@@ -157,6 +190,30 @@ class Chart(unittest.TestCase):
         self.assertEqual(container["env"][0]["valueFrom"]["fieldRef"]["fieldPath"], "metadata.labels['apps.kubernetes.io/pod-index']")
         self.assertEqual(rater["spec"]["persistentVolumeClaimRetentionPolicy"], {"whenDeleted": "Retain", "whenScaled": "Retain"})
         self.assertEqual(rater["spec"]["podManagementPolicy"], "Parallel")
+
+    def test_the_compose_file_fits_its_configuration_and_the_chart(self):
+        folder = ROOT / "deploy/compose"
+        services = yaml.safe_load((folder / "compose.yaml").read_text())["services"]
+        config = tomllib.loads((folder / "farthing.toml").read_text())
+        ours = {name: service for name, service in services.items() if service.get("image") == "farthing"}
+        self.assertEqual(set(ours), {"migrate", "ingest", "rater", "invoicer"})
+        backends = {section: next(iter(config[section].items())) for section in ("log", "charges", "books")}
+        for name, service in ours.items():
+            mounts = dict(reversed(volume.split(":")[:2]) for volume in service["volumes"])
+            file = service["command"][service["command"].index("--config") + 1]
+            self.assertEqual(mounts.get(file), "./farthing.toml", name)
+            # What the chart says to a stage, the file says, too.
+            chart = tomllib.loads(self.named(self.minimal, "ConfigMap", "demo-config")["data"][f"{name}.toml"])
+            for section, (backend, keys) in backends.items():
+                said = set(chart.get(section, {}).get(backend, {})) - {"password_file", "retention", "security"}
+                self.assertLessEqual(said, set(keys), f"{name}: {section}")
+        for section, (backend, keys) in backends.items():
+            host = re.search(r"([a-z]+)(:\d+)?(/\w+)?$", keys.get("url") or keys["brokers"]).group(1)
+            self.assertIn(host, services, section)
+            if variable := keys.get("password_env"):
+                password = services[host]["environment"][variable]
+                self.assertEqual({service["environment"][variable] for service in ours.values()}, {password})
+        self.assertIn(config["rater"]["data"], [volume.split(":")[1] for volume in services["rater"]["volumes"]])
 
     def test_selectors_meet_their_pods_and_no_others(self):
         labels = {d["metadata"]["name"]: d["spec"]["template"]["metadata"]["labels"] for d in self.full if "template" in d.get("spec", {})}

@@ -36,6 +36,9 @@ pub(crate) struct Arguments {
     /// Which of how many raters this is, from 0, such as 0/3; before the number may stand a name, as in rater-0/3.
     #[arg(long, value_name = "INDEX/COUNT", env = "FARTHING_POD", requires = "config")]
     pod: Option<Pod>,
+    /// This machine as other invoicers reach it, a name or an IP address: who stands by passes calls on to it.
+    #[arg(long, value_name = "HOST", env = "FARTHING_ADDRESS", requires = "config")]
+    address: Option<String>,
     /// The folder that holds everything; made where it is not there.
     #[arg(long, value_name = "DIR", default_value = "./farthing-data")]
     data: PathBuf,
@@ -104,6 +107,7 @@ fn configured(arguments: Arguments) -> Result<(Config, Telemetry)> {
         None => (embedded(&arguments)?, Telemetry::default()),
     };
     config.invoicer.allow_clock_jump = arguments.allow_clock_jump;
+    config.invoicer.address = arguments.address.or(config.invoicer.address);
     telemetry.format = arguments.log_format.or(telemetry.format);
     telemetry.filter = arguments.log.or(telemetry.filter);
     Ok((config, telemetry))

@@ -25,18 +25,18 @@ impl Config {
 
     /// The same, from its text.
     pub(super) fn parse(text: &str, stage: Stage, pod: Option<Pod>) -> Result<(Self, Telemetry)> {
-        // The message has the place, the line itself and the words that would fit.
-        let file: file::File = toml::from_str(text).map_err(|error| Failure::refused(error.to_string().trim_end()))?;
+        let file: file::File = toml::from_str(text).map_err(|error| unreadable(text, &error))?;
         let file::File { tls, log, charges, books, ingest, rater, invoicer, telemetry, .. } = &file;
         let config = Self {
             stage,
             port: port(&file, tls.as_ref(), stage)?,
+            health: file.health.as_ref().map(|health| Port::for_probes(health.listen)),
             log: log.as_ref().map(self::log).transpose()?,
             charges: charges.as_ref().map(self::charges).transpose()?,
             books: books.as_ref().map(self::books).transpose()?,
             ingest: self::ingest(ingest),
             rater: self::rater(rater, pod)?,
-            invoicer: Invoicer { name: invoicer.name.clone(), allow_clock_jump: false },
+            invoicer: self::invoicer(invoicer),
             test_clock: file.test_clock,
             is_traced: telemetry.otlp.is_some(),
             key_file: None,
@@ -55,6 +55,13 @@ impl Config {
             ("[books]", stage.ingests() || stage.invoices(), self.books.is_some()),
             ("[rater] data", stage.rates(), self.rater.data.is_some()),
         ];
+        let is_local = self.rater.snapshots.is_none() && !self.rater.volume_only;
+        if stage.rates() && is_local && matches!(self.log, Some(Log::Kafka { .. })) {
+            return Err(Failure::refused(
+                "[rater] snapshots is missing: where copies of them go, off the volume of `data`, s3://BUCKET/PREFIX or a \
+                 path; without copies a lost volume costs the whole log, read again: say volume_only = true to accept that",
+            ));
+        }
         match needs.into_iter().find(|(_, is_needed, is_there)| *is_needed && !is_there) {
             Some((section, ..)) => {
                 Err(Failure::refused(format_args!("{section} is missing, which `serve {}` works with", stage.word())))
@@ -62,6 +69,22 @@ impl Config {
             None => Ok(()),
         }
     }
+}
+
+/// What is wrong with the file, and where: the words that would fit, but not what stands there, which may be a secret.
+fn unreadable(text: &str, error: &toml::de::Error) -> Failure {
+    let mut message = error.message().trim_end().to_owned();
+    if let (Some(from), Some(to)) = (message.find("string \""), message.rfind("\", expected"))
+        && from < to
+    {
+        message.replace_range(from + "string ".len()..=to, "'…'");
+    }
+    let before = error.span().and_then(|span| text.get(..span.start));
+    let place = before.map(|before| {
+        let column = before.chars().rev().take_while(|letter| *letter != '\n').count() + 1;
+        format!("line {}, column {column}: ", before.matches('\n').count() + 1)
+    });
+    Failure::refused(format_args!("{}{message}", place.unwrap_or_default()))
 }
 
 /// Refuses to be reached from other machines in plain text, unless told to.
@@ -155,11 +178,12 @@ fn charges(charges: &file::Charges) -> Result<Charges> {
     Ok(match charges {
         file::Charges::Embedded(folder) => Charges::Embedded { dir: folder.dir.clone() },
         file::Charges::ClickHouse(found) => {
-            let mut options = storage::clickhouse::Options::new(&found.url, &found.database, &found.user);
+            let url = found.url.reveal();
+            let mut options = storage::clickhouse::Options::new(url, &found.database, &found.user);
             let key = "[charges] clickhouse password";
             let password = Secret::read(key, found.password_file.as_deref(), found.password_env.as_deref())?;
             options.password = password.map(|password| password.reveal().to_owned());
-            if found.ca_file.is_some() && !found.url.starts_with("https://") {
+            if found.ca_file.is_some() && !url.starts_with("https://") {
                 return Err(Failure::refused(
                     "[charges] clickhouse: ca_file goes with an https:// url; without it nothing is encrypted",
                 ));
@@ -215,8 +239,19 @@ fn rater(some: &file::Rater, pod: Option<Pod>) -> Result<Rater> {
     set(&mut options.snapshot_every, some.snapshot_every.map(duration));
     let written = some.pod.as_deref().map(str::parse).transpose();
     let written = written.map_err(|reason: String| Failure::refused(format_args!("[rater] pod: {reason}")))?;
-    let (data, snapshots) = (some.data.clone(), some.snapshots.clone());
-    Ok(Rater { data, snapshots, pod: pod.or(written).unwrap_or_default(), options })
+    let (data, snapshots, volume_only) = (some.data.clone(), some.snapshots.clone(), some.volume_only);
+    Ok(Rater { data, snapshots, volume_only, pod: pod.or(written).unwrap_or_default(), options })
+}
+
+fn invoicer(some: &file::Invoicer) -> Invoicer {
+    let file::Invoicer { name, address, ca_file, server_name } = some;
+    Invoicer {
+        name: name.clone(),
+        allow_clock_jump: false,
+        address: address.clone(),
+        ca_file: ca_file.clone(),
+        server_name: server_name.clone(),
+    }
 }
 
 fn set<T>(option: &mut T, value: Option<T>) {

@@ -1,6 +1,6 @@
 //! What can be written in a configuration file: one shape for every stage, so that one file serves all of them.
 
-use super::LogFormat;
+use super::{LogFormat, Secret};
 use pricing::time::{Instant, Span};
 use serde::Deserialize;
 use std::net::SocketAddr;
@@ -20,6 +20,7 @@ pub(super) struct File {
     pub(super) connection_age: Option<Span>,
     pub(super) test_clock: Option<Instant>,
     pub(super) tls: Option<Tls>,
+    pub(super) health: Option<Health>,
     pub(super) log: Option<Log>,
     pub(super) charges: Option<Charges>,
     pub(super) books: Option<Books>,
@@ -35,6 +36,12 @@ pub(super) struct Tls {
     pub(super) cert_file: PathBuf,
     pub(super) key_file: PathBuf,
     pub(super) client_ca_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Health {
+    pub(super) listen: SocketAddr,
 }
 
 #[derive(Debug, Deserialize)]
@@ -115,7 +122,7 @@ pub(super) struct Folder {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ClickHouse {
-    pub(super) url: String,
+    pub(super) url: Secret,
     pub(super) database: String,
     pub(super) user: String,
     pub(super) password_file: Option<PathBuf>,
@@ -128,7 +135,7 @@ pub(super) struct ClickHouse {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Postgres {
-    pub(super) url: String,
+    pub(super) url: Secret,
     pub(super) password_file: Option<PathBuf>,
     pub(super) password_env: Option<String>,
     pub(super) ca_file: Option<PathBuf>,
@@ -153,6 +160,8 @@ pub(super) struct Rater {
     pub(super) data: Option<PathBuf>,
     /// `s3://BUCKET/PREFIX` or a path, off the volume of `data`.
     pub(super) snapshots: Option<String>,
+    /// Without `snapshots`: a lost volume costs the whole log, read again, or the shard where the log no longer begins.
+    pub(super) volume_only: bool,
     pub(super) pod: Option<String>,
     pub(super) unsent_bytes_max: Option<usize>,
     pub(super) insert_rows_max: Option<usize>,
@@ -168,6 +177,12 @@ pub(super) struct Rater {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Invoicer {
     pub(super) name: Option<String>,
+    /// This machine as other invoicers reach it.
+    pub(super) address: Option<String>,
+    /// Who may vouch for the other ones.
+    pub(super) ca_file: Option<PathBuf>,
+    /// The name in the other ones' certificates.
+    pub(super) server_name: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -3,8 +3,9 @@
 use crate::failure::{Context, Failure, Result};
 use std::path::Path;
 
-/// A secret's text. Debug output does not show it.
-#[derive(Clone, PartialEq, Eq)]
+/// A secret's text, or an address that may hold one. Debug output does not show it.
+#[derive(Clone, PartialEq, Eq, serde::Deserialize)]
+#[serde(transparent)]
 pub(crate) struct Secret(String);
 
 impl Secret {

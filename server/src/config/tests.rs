@@ -77,6 +77,7 @@ fn what_cannot_be_is_refused_with_its_place() {
         ("127.0.0.1:9700", "0.0.0.0:9700", &["can be reached from other machines", "allow_plaintext = true"]),
         ("127.0.0.1:9700", "nowhere", &["line 2", "invalid socket address"]),
         ("log = \"json\"", "log = \"xml\"", &["xml", "json"]),
+        ("[rater]\ndata", "[health]\nlisten = 9601\n[rater]\ndata", &["line 16", "9601"]),
         ("[telemetry]", "[tls]\ncert_file = \"/c\"\n[telemetry]", &["key_file"]),
     ];
     for (good, bad, words) in cases {
@@ -137,8 +138,29 @@ fn secrets_come_from_files_or_the_environment_and_are_never_shown() {
         ("password_file = \"/nowhere/password\"".to_owned(), "cannot read /nowhere/password"),
         ("password_env = \"FARTHING_NO_SUCH_VARIABLE\"".to_owned(), "FARTHING_NO_SUCH_VARIABLE"),
         ("password = \"correct horse\"".to_owned(), "password_file"),
+        ("connections_max = \"correct horse\"".to_owned(), "expected usize"),
     ] {
         let message = refusal(&books(&keys), Stage::Ingest);
         assert!(message.contains(words), "{keys}: {message}");
+        assert!(!message.contains("horse"), "{keys}: {message}");
+    }
+    // A URL may hold a password, too.
+    let inline = "[books]\npostgres = \"postgres://farthing:horse@db/farthing\"";
+    let message = refusal(&GOOD.replace("[books]\nembedded = {dir = \"/data\"}", inline), Stage::Ingest);
+    assert!(message.contains("line 11") && !message.contains("horse"), "{message}");
+    let inline = "[books]\npostgres = {url = \"postgres://farthing:horse@db/farthing\"}";
+    let (config, _) =
+        Config::parse(&GOOD.replace("[books]\nembedded = {dir = \"/data\"}", inline), Stage::Ingest, None).unwrap();
+    assert!(!format!("{config:?}").contains("horse"));
+}
+
+#[test]
+fn with_kafka_a_rater_keeps_copies_of_its_snapshots_or_says_that_it_does_not() {
+    let kafka = "kafka = {brokers = \"kafka:9092\", topic = \"farthing\"}";
+    let text = GOOD.replace("embedded = {dir = \"/data/log\", shards = 8}", kafka);
+    assert!(refusal(&text, Stage::Rater).contains("[rater] snapshots is missing"));
+    assert!(Config::parse(&text, Stage::Ingest, None).is_ok());
+    for key in ["snapshots = \"s3://bucket/prefix\"", "volume_only = true"] {
+        assert!(Config::parse(&text.replace("[rater]", &format!("[rater]\n{key}")), Stage::Rater, None).is_ok());
     }
 }

@@ -151,7 +151,7 @@ impl Backends {
 }
 
 fn postgres(database: &config::Postgres) -> storage::postgres::Options {
-    let mut options = storage::postgres::Options::new(&database.url);
+    let mut options = storage::postgres::Options::new(database.url.reveal());
     options.password = database.password.as_ref().map(|password| password.reveal().to_owned());
     options.ca_file.clone_from(&database.ca_file);
     options.connections_max = database.connections_max.unwrap_or(options.connections_max);

@@ -3,11 +3,11 @@
 //! A connection takes a permit before it is accepted, so what is beyond the limit waits in the system's own queue, and the
 //! memory of all connections has a bound. Handshakes run beside each other: a slow one holds nobody up.
 
-use crate::config::{Port, Tls};
-use crate::failure::{Context, Failure, Result};
+use super::certificates;
+use crate::config::Port;
+use crate::failure::{Context, Result};
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{self, Poll};
@@ -16,10 +16,6 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio_rustls::rustls::server::WebPkiClientVerifier;
-use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::server::Connected;
 
@@ -27,7 +23,7 @@ use tonic::transport::server::Connected;
 pub(super) struct Listener {
     address: SocketAddr,
     listener: TcpListener,
-    acceptor: Option<TlsAcceptor>,
+    certificates: Option<certificates::Current>,
     permits: Arc<Semaphore>,
     connections_max: usize,
 }
@@ -63,12 +59,12 @@ impl Listener {
     /// # Errors
     /// The port is taken, or a certificate cannot be used.
     pub(super) async fn open(port: &Port) -> Result<Self> {
-        let acceptor = port.tls.as_ref().map(acceptor).transpose()?;
+        let certificates = port.tls.as_ref().map(certificates::Current::read).transpose()?;
         let reason = || format!("cannot listen on {}", port.listen);
         let listener = TcpListener::bind(port.listen).await.context(reason())?;
         let address = listener.local_addr().context(reason())?;
         let permits = Arc::new(Semaphore::new(port.connections_max));
-        Ok(Self { address, listener, acceptor, permits, connections_max: port.connections_max })
+        Ok(Self { address, listener, certificates, permits, connections_max: port.connections_max })
     }
 
     /// Where it listens.
@@ -87,6 +83,7 @@ impl Listener {
         tokio::spawn(async move {
             tokio::select! {
                 () = self.accept(&sender) => {}
+                () = self.follow_certificates() => {}
                 () = sender.closed() => {}
             }
         });
@@ -98,7 +95,7 @@ impl Listener {
         while let Ok(permit) = self.permits.clone().acquire_owned().await {
             match self.listener.accept().await {
                 Ok((stream, _)) => {
-                    let (acceptor, accepted) = (self.acceptor.clone(), accepted.clone());
+                    let (acceptor, accepted) = (self.acceptor(), accepted.clone());
                     tokio::spawn(async move {
                         match greet(stream, acceptor, permit).await {
                             // Nobody accepts any more when this fails.
@@ -112,6 +109,17 @@ impl Listener {
                     tokio::time::sleep(PAUSE).await;
                 }
             }
+        }
+    }
+
+    fn acceptor(&self) -> Option<TlsAcceptor> {
+        self.certificates.as_ref().map(certificates::Current::acceptor)
+    }
+
+    async fn follow_certificates(&self) {
+        match &self.certificates {
+            Some(certificates) => certificates.follow().await,
+            None => std::future::pending().await,
         }
     }
 }
@@ -137,40 +145,6 @@ impl Count {
         // One permit waits with the listener itself.
         self.max.saturating_sub(self.permits.available_permits()).saturating_sub(1)
     }
-}
-
-// === Certificates ===
-
-fn acceptor(tls: &Tls) -> Result<TlsAcceptor> {
-    let certificates = certificates(&tls.cert_file)?;
-    let key = PrivateKeyDer::from_pem_file(&tls.key_file)
-        .context(format_args!("[tls] key_file: {} holds no private key in PEM", tls.key_file.display()))?;
-    let builder = ServerConfig::builder();
-    let builder = match &tls.client_ca_file {
-        None => builder.with_no_client_auth(),
-        Some(path) => {
-            let mut roots = RootCertStore::empty();
-            for certificate in self::certificates(path)? {
-                roots.add(certificate).context(format_args!("[tls] client_ca_file: {}", path.display()))?;
-            }
-            let verifier = WebPkiClientVerifier::builder(Arc::new(roots)).build();
-            builder.with_client_cert_verifier(verifier.context("[tls] client_ca_file")?)
-        }
-    };
-    let mut config = builder.with_single_cert(certificates, key).context(format_args!(
-        "[tls] {} and {}",
-        tls.cert_file.display(),
-        tls.key_file.display()
-    ))?;
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(TlsAcceptor::from(Arc::new(config)))
-}
-
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
-    let reason = || format!("[tls] {} holds no certificates in PEM", path.display());
-    let read: std::result::Result<Vec<_>, _> = CertificateDer::pem_file_iter(path).context(reason())?.collect();
-    let certificates = read.context(reason())?;
-    if certificates.is_empty() { Err(Failure::refused(reason())) } else { Ok(certificates) }
 }
 
 // === impl Connection ===

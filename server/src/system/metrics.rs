@@ -1,8 +1,10 @@
 //! `/metrics` in Prometheus' text format, from the plain counters that the stages keep.
 
 use super::state::{State, wall};
+use pricing::id::TenantId;
 use pricing::time::{Instant, Span};
-use rater::driver::ShardStatus;
+use rater::driver::{ShardStatus, Status, Tally};
+use std::collections::BTreeMap;
 use std::fmt::{Display, Write};
 use std::sync::atomic::Ordering;
 
@@ -27,6 +29,7 @@ pub(super) fn page(state: &State, connections: usize) -> String {
     page.sample("farthing_info", &[("version", env!("CARGO_PKG_VERSION")), ("stage", state.stage.word())], 1);
     page.one("farthing_ready", Kind::Gauge, "1 while /readyz says so.", u8::from(state.ready().is_ok()));
     page.one("farthing_connections", Kind::Gauge, "Open connections to the port.", connections);
+    page.events(state);
     if let Some(ingest) = state.ingest.get() {
         page.ingest(&ingest.stats());
     }
@@ -76,15 +79,28 @@ impl Page {
         self.sample(name, &[], value);
     }
 
-    fn ingest(&mut self, stats: &ingest::stats::Stats) {
-        let name = "farthing_events_total";
-        self.family(name, Kind::Counter, "Events by what became of them at the way in.");
-        for (tenant, counted) in stats.tenants().iter() {
-            let accepted = counted.accepted.load(Ordering::Relaxed);
-            for (outcome, count) in [("accepted", accepted), ("rejected", counted.rejected.total())] {
-                self.sample(name, &[("tenant", tenant.as_str()), ("outcome", outcome)], count);
+    /// Of each tenant: ingest tells what was accepted and refused, the rater what became of it.
+    fn events(&mut self, state: &State) {
+        let mut counts: BTreeMap<(TenantId, &str), u64> = BTreeMap::new();
+        if let Some(ingest) = state.ingest.get() {
+            for (tenant, counted) in ingest.stats().tenants().iter() {
+                counts.insert((tenant.clone(), "accepted"), counted.accepted.load(Ordering::Relaxed));
+                counts.insert((tenant.clone(), "rejected"), counted.rejected.total());
             }
         }
+        for (tenant, Tally { duplicate, unpriced, rejected }) in state.rater.iter().flat_map(Status::tenants) {
+            for (outcome, count) in [("duplicate", duplicate), ("unpriced", unpriced), ("rejected", rejected)] {
+                *counts.entry((tenant.clone(), outcome)).or_default() += count;
+            }
+        }
+        let name = "farthing_events_total";
+        self.family(name, Kind::Counter, "Events by what became of them, at the way in and in the fold.");
+        for ((tenant, outcome), count) in &counts {
+            self.sample(name, &[("tenant", tenant.as_str()), ("outcome", outcome)], count);
+        }
+    }
+
+    fn ingest(&mut self, stats: &ingest::stats::Stats) {
         let name = "farthing_events_rejected_total";
         self.family(name, Kind::Counter, "Events refused at the way in, by code; docs/errors.md explains them.");
         for (tenant, counted) in stats.tenants().iter() {

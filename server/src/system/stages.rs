@@ -1,14 +1,16 @@
 //! How the stages of one process start, one after another, and what keeps them going.
 //!
 //! The invoicer waits for the lease; ingest waits until the log has its first records, which the leading invoicer writes.
-//! Until all of it is there the port answers health checks only.
+//! Until all of it is there the port answers health checks only; an invoicer that stands by passes calls on to the one that
+//! leads.
 
 use super::catalogs;
 use super::keys::{self, Keys};
+use super::leader;
 use super::shards;
 use super::state::{State, wall};
 use super::web;
-use crate::config::{self, Config};
+use crate::config::{self, Config, Stage};
 use crate::failure::{Failure, Result};
 use async_trait::async_trait;
 use ingest::Ingest;
@@ -35,6 +37,8 @@ pub(super) struct Stages {
     pub(super) books: Option<Arc<dyn Books>>,
     /// Under which name the lease is held.
     pub(super) holder: String,
+    /// Where others reach this process; none where it shares its books with nobody.
+    pub(super) address: Option<String>,
 }
 
 /// What ingest knows of the books.
@@ -82,6 +86,10 @@ impl Stages {
                 let keys = Keys::open(books, self.config.key_file.as_deref()).await?;
                 if self.config.stage.invoices() {
                     let invoicer = self.lead(books, &keys).await?;
+                    if let Some(address) = &self.address {
+                        let log_time = invoicer.publisher().log_time();
+                        leader::announce(&Ledger::new(books.clone()), address, log_time).await?;
+                    }
                     // It is set here only, once.
                     let _ = state.invoicer.set(invoicer);
                 }
@@ -124,8 +132,22 @@ impl Stages {
                 }
                 Err(error) => return Err(Failure::refused(error)),
             }
+            self.look_for_leader(books).await;
             tokio::time::sleep(WAIT).await;
         }
+    }
+
+    /// Finds out where calls are passed on to, as long as another process leads.
+    async fn look_for_leader(&self, books: &Arc<dyn Books>) {
+        let Some(own) = self.address.as_deref().filter(|_| self.config.stage == Stage::Invoicer) else { return };
+        let (ledger, known) = (Ledger::new(books.clone()), self.state.way());
+        let way = leader::way(&ledger, &self.config.invoicer, &self.config.port, known).await;
+        let way = way.unwrap_or_else(|failure| {
+            tracing::warn!(?failure, "calls cannot be passed on");
+            None
+        });
+        // It led itself before it ended without a word, and nobody has led since.
+        self.state.set_way(way.filter(|way| way.address != own));
     }
 
     /// Starts ingest, once the log has its first records.
@@ -213,12 +235,15 @@ pub(super) fn holder(config: &Config, port: u16) -> Result<String> {
     if matches!(config.books, Some(config::Books::Embedded { .. })) {
         return Ok("embedded".to_owned());
     }
-    let host = || {
-        let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
-        let name = name.or_else(|| std::env::var("HOSTNAME").ok()).unwrap_or_else(|| "farthing".to_owned());
-        format!("{}:{port}", name.trim())
-    };
+    let host = || format!("{}:{port}", machine());
     let [one, two, three, four, ..] = keys::random()?;
     let start = u32::from_le_bytes([one, two, three, four]);
     Ok(format!("{}/{start:08x}", config.invoicer.name.clone().unwrap_or_else(host)))
+}
+
+/// This machine's name.
+pub(super) fn machine() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+    let name = name.or_else(|| std::env::var("HOSTNAME").ok()).unwrap_or_else(|| "farthing".to_owned());
+    name.trim().to_owned()
 }

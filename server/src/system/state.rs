@@ -1,5 +1,6 @@
 //! What a process is doing, as health checks and metrics ask for it.
 
+use super::leader::Way;
 use crate::config::{Config, Stage};
 use ingest::Ingest;
 use invoicer::Invoicer;
@@ -23,6 +24,8 @@ pub(super) struct State {
     /// What is served, set once all of it is there.
     pub(super) services: OnceLock<axum::Router>,
     awaited: Mutex<&'static str>,
+    /// The way to the process that leads, as long as this one stands by.
+    way: Mutex<Option<Way>>,
     stopping: AtomicBool,
     ends: Mutex<Ends>,
     /// The newest good snapshot of each shard, and when it was first seen.
@@ -54,6 +57,7 @@ impl State {
             invoicer: OnceLock::new(),
             services: OnceLock::new(),
             awaited: Mutex::new("starting"),
+            way: Mutex::default(),
             stopping: AtomicBool::new(false),
             ends: Mutex::default(),
             snapshots: Mutex::default(),
@@ -69,6 +73,16 @@ impl State {
     /// What the start waits for.
     pub(super) fn awaited(&self) -> &'static str {
         *self.awaited.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The way to the process that leads, where this one stands by and knows it.
+    pub(super) fn way(&self) -> Option<Way> {
+        self.way.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Takes another way, or none.
+    pub(super) fn set_way(&self, way: Option<Way>) {
+        *self.way.lock().unwrap_or_else(PoisonError::into_inner) = way;
     }
 
     /// From now on it is not ready.
@@ -118,11 +132,10 @@ impl State {
 
     /// Whether all that runs here can do its work; the reason where it cannot.
     pub(super) fn ready(&self) -> Result<(), String> {
-        self.started()?;
         // A shard that halted stops no other, no sender, and not the roll-out of what mends it: metrics and `status` show it.
         match self.stage {
             Stage::Ingest => self.ingest(),
-            Stage::Rater => self.lag(),
+            Stage::Rater => self.started().and_then(|()| self.lag()),
             Stage::Invoicer => self.invoicer(),
             Stage::All => self.ingest().and_then(|()| self.lag()).and_then(|()| self.invoicer()),
         }
@@ -142,8 +155,12 @@ impl State {
         }
     }
 
-    /// Whether this process leads and log time moves.
+    /// Whether this process leads and log time moves, or it stands by and knows who leads.
     pub(super) fn invoicer(&self) -> Result<(), String> {
+        let stands_by = self.services.get().is_none() && self.way().is_some();
+        if stands_by && !self.stopping.load(Ordering::Acquire) {
+            return Ok(());
+        }
         self.started()?;
         let invoicer = self.invoicer.get().ok_or_else(|| "no invoicer runs here".to_owned())?;
         let publisher = invoicer.publisher();

@@ -14,6 +14,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use ingest::{Catalogs, Ingest};
 use invoicer::Invoicer;
+use proto::status::Problem;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -68,14 +69,22 @@ pub(super) async fn front(process: Arc<Process>, connections: Count) -> Result<(
         .add_service(reflection().build_v1alpha().map_err(Failure::refused)?)
         .into_axum_router()
         .reset_fallback();
-    let web = axum::Router::new()
+    let services = axum::Router::new().fallback(pass_on).with_state(process.clone());
+    let all = told(process, connections).merge(grpc).fallback_service(services);
+    Ok((Routes::from(all).prepare(), health))
+}
+
+/// Health and metrics alone.
+pub(super) fn probes(process: Arc<Process>, connections: Count) -> Routes {
+    Routes::from(told(process, connections).fallback(unknown)).prepare()
+}
+
+fn told(process: Arc<Process>, connections: Count) -> axum::Router {
+    axum::Router::new()
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
-        .with_state(Front { process: process.clone(), connections });
-    let services = axum::Router::new().fallback(pass_on).with_state(process);
-    let all = web.merge(grpc).fallback_service(services);
-    Ok((Routes::from(all).prepare(), health))
+        .with_state(Front { process, connections })
 }
 
 /// What the stages of this process answer.
@@ -175,17 +184,24 @@ async fn metrics(State(front): State<Front>) -> Response {
 
 /// To the services, once they are there.
 async fn pass_on(State(process): State<Arc<Process>>, request: Request) -> Response {
-    let Some(services) = process.services.get() else { return not_yet(&process, &request) };
+    let Some(services) = process.services.get() else { return not_here(&process, request).await };
     match services.clone().call(request).await {
         Ok(response) => response,
         Err(never) => match never {},
     }
 }
 
-fn not_yet(process: &Process, request: &Request) -> Response {
-    let message = format!("this process does not answer yet: {}", process.awaited());
-    let problem = proto::status::Problem::unavailable(proto::code::Code::NotReady, RETRY_AFTER, message);
-    if is_grpc(request) { problem.to_status().into_http() } else { problem.to_response() }
+/// To the process that leads, where this one stands by.
+async fn not_here(process: &Process, request: Request) -> Response {
+    let is_grpc = is_grpc(&request);
+    let passed_on = match process.way() {
+        Some(way) => way.pass_on(request).await,
+        None => {
+            let message = format!("this process does not answer yet: {}", process.awaited());
+            Err(Problem::unavailable(proto::code::Code::NotReady, RETRY_AFTER, message))
+        }
+    };
+    passed_on.unwrap_or_else(|problem| if is_grpc { problem.to_status().into_http() } else { problem.to_response() })
 }
 
 /// Lists and refused calls cost one comparison: the source's revision moves only when something was published.

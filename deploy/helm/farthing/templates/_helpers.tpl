@@ -107,35 +107,29 @@ capabilities: {drop: [ALL]}
 {{- end }}
 {{- end -}}
 
-{{- /* The port speaks TLS when it has a certificate; a probe does not check it. Mutual TLS would refuse the kubelet, which has
-       no certificate, so the probes then open the port only. */ -}}
 {{- define "farthing.probe" -}}
-{{- if .root.Values.tls.clientCa -}}
-tcpSocket: {port: farthing}
-{{- else -}}
-httpGet: {path: {{ .path }}, port: farthing, scheme: {{ ternary "HTTPS" "HTTP" (not (empty .root.Values.tls.existingSecret)) }}}
-{{- end -}}
+httpGet: {path: {{ . }}, port: health}
 {{- end -}}
 
 {{- define "farthing.container" -}}
 - name: farthing
   image: {{ include "farthing.image" .root }}
   imagePullPolicy: {{ .root.Values.image.pullPolicy }}
-  ports: [{name: farthing, containerPort: 9600}]
+  ports: [{name: farthing, containerPort: 9600}, {name: health, containerPort: 9601}]
   securityContext: {{- include "farthing.containerSecurity" .root | nindent 4 }}
   resources: {{- toYaml (get .root.Values .stage).resources | nindent 4 }}
   # Callers are sent elsewhere before the port closes. Needs Kubernetes 1.30; the image has no shell to sleep with.
   lifecycle: {preStop: {sleep: {seconds: 5}}}
   startupProbe:
-    {{- include "farthing.probe" (dict "root" .root "path" "/healthz") | nindent 4 }}
+    {{- include "farthing.probe" "/healthz" | nindent 4 }}
     periodSeconds: 2
     failureThreshold: 150
   livenessProbe:
-    {{- include "farthing.probe" (dict "root" .root "path" "/healthz") | nindent 4 }}
+    {{- include "farthing.probe" "/healthz" | nindent 4 }}
     periodSeconds: 10
     failureThreshold: 3
   readinessProbe:
-    {{- include "farthing.probe" (dict "root" .root "path" "/readyz") | nindent 4 }}
+    {{- include "farthing.probe" "/readyz" | nindent 4 }}
     periodSeconds: 5
     failureThreshold: 2
 {{- end -}}
@@ -171,6 +165,7 @@ affinity:
 {{- end }}
 {{- end -}}
 
+{{- /* Probes and Prometheus have a port of their own, in plain text: they show no certificate, and never wait behind callers. */ -}}
 {{- define "farthing.config" -}}
 {{- $values := .root.Values -}}
 listen = "0.0.0.0:9600"
@@ -188,6 +183,9 @@ client_ca_file = "/run/secrets/tls/ca.crt"
 {{- else }}
 allow_plaintext = true
 {{- end }}
+
+[health]
+listen = "0.0.0.0:9601"
 
 [log.kafka]
 brokers = {{ $values.log.kafka.brokers | quote }}
@@ -234,6 +232,14 @@ ca_file = "/run/secrets/postgres-ca/ca.crt"
 data = "/data"
 {{- if $values.rater.snapshots }}
 snapshots = {{ $values.rater.snapshots | quote }}
+{{- end }}
+{{- end }}
+{{- if and (eq .stage "invoicer") $values.tls.existingSecret }}
+
+[invoicer]
+server_name = {{ $values.tls.serverName | default (printf "%s-invoicer" (include "farthing.name" .root)) | quote }}
+{{- if $values.tls.ownCa }}
+ca_file = "/run/secrets/tls/ca.crt"
 {{- end }}
 {{- end }}
 
