@@ -18,11 +18,6 @@ impl<F: Fn(&str) -> Option<Caller> + Send + Sync + 'static> Authenticator for F 
     }
 }
 
-/// Whether the books may know what this refusal calls unknown.
-pub(crate) fn may_be_known(problem: &Problem) -> bool {
-    [Code::KeyUnknown, Code::TenantMissing, Code::TenantUnknown].iter().any(|code| problem.reason == code.as_str())
-}
-
 /// What a call says of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Credentials {
@@ -67,6 +62,12 @@ impl Credentials {
                 Problem::invalid(Code::TenantMissing, found)
             }),
         }
+    }
+
+    /// Whether the books may know what a refusal calls unknown. A tenant that is not named is not unknown where there are some.
+    pub(crate) fn may_be_known(problem: &Problem, catalogs: &Catalogs) -> bool {
+        let is = |code: Code| problem.reason == code.as_str();
+        is(Code::KeyUnknown) || is(Code::TenantUnknown) || (is(Code::TenantMissing) && catalogs.is_empty())
     }
 
     fn named(&self) -> Result<Option<TenantId>, Problem> {

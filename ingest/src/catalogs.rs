@@ -119,6 +119,11 @@ impl Catalogs {
         tenants.keys().next().filter(|_| tenants.len() == 1).cloned()
     }
 
+    /// Whether no tenant is known.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.tenants.load().is_empty()
+    }
+
     /// Whether somebody declared the tenant.
     pub(crate) fn knows(&self, tenant: &TenantId) -> bool {
         self.tenants.load().contains_key(tenant)

@@ -1,6 +1,6 @@
 //! What the ways in share: who may enter, the path from bytes to an answer, and the end.
 
-use crate::access::{self, Authenticator, Credentials};
+use crate::access::{Authenticator, Credentials};
 use crate::batcher::{Batcher, Failure, Room, Share, Ticket};
 use crate::catalogs::Catalogs;
 use crate::cloudevents;
@@ -194,7 +194,7 @@ impl Core {
     pub(crate) async fn admit(&self, credentials: &Credentials) -> Result<TenantId, Problem> {
         let admit = || credentials.admit(&*self.parts.keys, &self.parts.catalogs);
         let mut admitted = admit();
-        if admitted.as_ref().is_err_and(access::may_be_known) {
+        if admitted.as_ref().is_err_and(|problem| Credentials::may_be_known(problem, &self.parts.catalogs)) {
             self.parts.again.look().await;
             admitted = admit();
         }

@@ -193,11 +193,20 @@ impl Closer {
         self.refresh(state).await?;
         let reached = self.reached(state).await?;
         state.wake(&reached);
-        let mut dirty = std::mem::take(&mut state.dirty);
+        // Nobody's bills are judged before the store says how far it is for them.
+        let dirty = std::mem::take(&mut state.dirty).into_iter();
+        let (mut dirty, unread): (BTreeSet<Account>, _) = dirty.partition(|account| reached.tells_of(account));
+        state.dirty = unread;
         let mut progress = Progress::default();
         // What a person orders is committed apart: nobody's name stands at the bills of others.
         if let Some(order) = order {
             let account = (order.key.tenant.clone(), order.key.customer.clone());
+            if !reached.tells_of(&account) {
+                let bill = order.key.bill_id(order.end);
+                let reason =
+                    format!("bill {bill} cannot be issued now: the charges of its shard are not there or damaged");
+                return Err(Error::Bill { reason });
+            }
             if dirty.remove(&account) {
                 let alone = std::slice::from_ref(&account);
                 progress.written += self.close(state, alone, &reached, Some(order)).await?;
@@ -252,7 +261,7 @@ impl State {
             for currency in desk.currencies(customer) {
                 let key = Key { tenant: account.0.clone(), customer: account.1.clone(), currency };
                 let Some(chain) = self.chains.get(&key) else { continue };
-                wakes.extend(chain.wake(desk.terms.review, desk.terms.auto));
+                wakes.extend(chain.wake(desk.terms.review));
                 wakes.extend(late::opening(desk, customer, &key, chain).map(|end| end.plus(grace)));
                 wakes.extend(late::final_moment(desk, customer, &key, chain).map(|(_, when)| when));
             }

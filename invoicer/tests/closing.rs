@@ -6,6 +6,7 @@ mod support;
 
 use invoicer::{Invoicer, Parts};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use storage::books::Books as _;
 use storage::charges::Charges as _;
 use storage::log::Log as _;
@@ -382,4 +383,27 @@ async fn damaged_charges_hold_up_what_they_concern() {
         }
         assert_eq!(system.summary().await, expected);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_draft_is_not_issued_while_the_store_does_not_tell_of_its_shard() {
+    let world = World::new(ShardCount::new(8).unwrap());
+    let broken = Broken::new(&world, "nobody", Some(world.log.shards().of(&acme(), b"c-1")));
+    let switch = broken.switch();
+    switch.store(false, Ordering::SeqCst);
+    let parts = Parts { charges: Arc::new(broken), ..parts(&world, &Arc::default()) };
+    let invoicer = Invoicer::start(parts, options("2026-01-01T00:00:00Z")).await.unwrap();
+    let mut system = System::around(world.clone(), invoicer);
+    system.apply(CATALOG).await.unwrap();
+    system.send("c-1", "2026-01-10T00:00:00Z", "250").await;
+    system.advance("2026-02-01T02:00:00Z").await.unwrap();
+    let id = "c-1/USD/2026-02-01T00:00:00Z";
+    assert!(system.summary().await.contains(&format!("{id} draft 2.50")));
+    switch.store(true, Ordering::SeqCst);
+    let refused = system.issue(id).await.unwrap_err().to_string();
+    assert!(refused.contains("the charges of its shard"), "{refused}");
+    assert!(system.summary().await.contains(&format!("{id} draft 2.50")));
+    switch.store(false, Ordering::SeqCst);
+    system.issue(id).await.unwrap();
+    assert!(system.summary().await.contains(&format!("{id} issued 2.50")));
 }

@@ -6,7 +6,7 @@
 
 use async_trait::async_trait;
 use std::time::Duration;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 use tokio::time::{Instant, sleep_until, timeout};
 
 /// How far apart looks are, at the least.
@@ -14,6 +14,9 @@ pub const EVERY: Duration = Duration::from_secs(1);
 
 /// How long a look may take: past it the old picture decides.
 const WAIT_MAX: Duration = Duration::from_secs(5);
+
+/// How many wait for a look at once: whoever comes on top is judged by the old picture.
+const WAITING_MAX: usize = 256;
 
 /// What can be looked at again.
 #[async_trait]
@@ -30,6 +33,7 @@ pub struct Again {
     what: Box<dyn Look>,
     every: Duration,
     looks: Mutex<Looks>,
+    waiting: Semaphore,
 }
 
 /// When the last looks began.
@@ -51,11 +55,13 @@ impl Look for () {
 impl Again {
     /// Looks at `what`, with [`EVERY`] between looks.
     pub fn new(what: impl Look) -> Self {
-        Self { what: Box::new(what), every: EVERY, looks: Mutex::default() }
+        Self { what: Box::new(what), every: EVERY, looks: Mutex::default(), waiting: Semaphore::new(WAITING_MAX) }
     }
 
-    /// Resolves after a look that began now or later came to an end. What cannot be read stays as it is.
+    /// Resolves after a look that began now or later came to an end; at once where too many wait already. What cannot be read
+    /// stays as it is.
     pub async fn look(&self) {
+        let Ok(_place) = self.waiting.try_acquire() else { return };
         let came = Instant::now();
         let mut looks = self.looks.lock().await;
         if looks.ended.is_some_and(|began| began > came) {

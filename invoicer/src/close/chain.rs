@@ -70,9 +70,9 @@ impl Chain {
     }
 
     /// When something is to be done by itself, apart from periods that end: the end of the first draft's review.
-    pub(crate) fn wake(&self, review: Span, auto: bool) -> Option<Instant> {
+    pub(crate) fn wake(&self, review: Span) -> Option<Instant> {
         let first = self.open.values().next().map(|(bill, _)| bill)?;
-        (auto && first.status == Status::Draft).then(|| first.since.plus(review))
+        (first.status == Status::Draft).then(|| first.since.plus(review))
     }
 }
 

@@ -101,7 +101,7 @@ impl Situation {
             number: None,
             total: self.key.currency.text(Minor(0)),
             reason: None,
-            since: earlier.map_or(whole_second(log_time), |bill| bill.since),
+            since: earlier.map_or_else(|| whole_second(log_time), |bill| bill.since),
             newest: self.periods.iter().map(|period| period.offset).max().unwrap_or_default(),
             waived: earlier.and_then(|bill| bill.waived.clone()),
             test: self.test,
@@ -128,13 +128,13 @@ impl Situation {
                 bill.reason.clone_from(&alarm);
             }
         }
-        let is_skipped = |content: &Bill| content.zero && (!desk.terms.issue_zero || is_empty(content));
-        let zero = content.as_ref().is_some_and(is_skipped);
+        let is_empty = content.as_ref().is_some_and(is_empty);
+        let zero = is_empty || content.as_ref().is_some_and(|content| content.zero && !desk.terms.issue_zero);
         let reviewed = asked || ((desk.terms.auto || zero) && bill.since.plus(desk.terms.review) <= log_time);
         bill.status = match (&bill.reason, first && reviewed) {
             (Some(_), _) => Status::Held,
             (None, false) => Status::Draft,
-            (None, true) if zero && !asked => Status::Skipped,
+            (None, true) if zero && (is_empty || !asked) => Status::Skipped,
             (None, true) => Status::Issued,
         };
         bill.document = content.as_ref().map(|content| bill::document(content, None, bill::Status::Draft));

@@ -25,7 +25,7 @@ impl Closer {
             let is_new = self.read_manifests(state).await?;
             let missing = reached.missing(state, log_time);
             if missing.is_empty() && !is_new {
-                reached.times.retain(|shard, _| !state.unread.contains(shard));
+                reached.times.retain(|shard, time| *time > Instant::MIN && !state.unread.contains(shard));
                 return Ok(reached);
             }
             for shard in missing {
@@ -51,12 +51,17 @@ impl Reached {
         self.shards.of(tenant, customer.as_str().as_bytes())
     }
 
+    /// Whether the store says how far it is for a customer: not where nothing is stored yet, or what is there is damaged.
+    pub(super) fn tells_of(&self, account: &Account) -> bool {
+        self.times.contains_key(&self.shard(account))
+    }
+
     /// Log time as the store has it for a customer.
     pub(super) fn of(&self, account: &Account) -> Instant {
         self.of_shard(self.shard(account))
     }
 
-    /// Log time as the store has it on a shard; before all time where it was not asked.
+    /// Log time as the store has it on a shard; before all time where it does not say.
     pub(super) fn of_shard(&self, shard: Shard) -> Instant {
         self.times.get(&shard).copied().unwrap_or(Instant::MIN)
     }

@@ -3,21 +3,33 @@
 use async_trait::async_trait;
 use pricing::id::{CustomerId, TenantId};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use storage::charges::{Boundary, Charge, Charges, Error, ExplainQuery, OutcomeQuery, PeriodKey, Usage, UsageQuery};
 use storage::output::{Manifest, Outcome, Output, Sum};
 use storage::shard::{Position, Shard};
 use storage::sim::World;
 
-/// The charges of one customer cannot be read, nor, if named, the manifests of a shard.
+/// The charges of one customer cannot be read, nor, if named, the manifests of a shard; as long as it is broken.
 pub(crate) struct Broken {
     charges: Arc<dyn Charges>,
     customer: CustomerId,
     shard: Option<Shard>,
+    is_broken: Arc<AtomicBool>,
 }
 
 impl Broken {
     pub(crate) fn new(world: &World, customer: &str, shard: Option<Shard>) -> Self {
-        Self { charges: world.charges.clone(), customer: customer.parse().unwrap(), shard }
+        let (charges, customer) = (world.charges.clone(), customer.parse().unwrap());
+        Self { charges, customer, shard, is_broken: Arc::new(AtomicBool::new(true)) }
+    }
+
+    /// What breaks and mends it.
+    pub(crate) fn switch(&self) -> Arc<AtomicBool> {
+        self.is_broken.clone()
+    }
+
+    fn is_broken(&self) -> bool {
+        self.is_broken.load(Ordering::SeqCst)
     }
 }
 
@@ -36,7 +48,7 @@ impl Charges for Broken {
     }
 
     async fn manifests(&self, after: &[(Shard, Option<Position>)], count_max: usize) -> Result<Vec<Manifest>, Error> {
-        if after.iter().any(|(shard, _)| Some(*shard) == self.shard) {
+        if self.is_broken() && after.iter().any(|(shard, _)| Some(*shard) == self.shard) {
             return damaged();
         }
         self.charges.manifests(after, count_max).await
@@ -47,7 +59,7 @@ impl Charges for Broken {
     }
 
     async fn sums(&self, tenant: &TenantId, periods: &[PeriodKey]) -> Result<Vec<Vec<Sum>>, Error> {
-        if periods.iter().any(|period| period.customer == self.customer) {
+        if self.is_broken() && periods.iter().any(|period| period.customer == self.customer) {
             return damaged();
         }
         self.charges.sums(tenant, periods).await

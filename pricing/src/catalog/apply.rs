@@ -242,9 +242,9 @@ impl Work<'_> {
             check::overlaps(&self.next, customer, &self.notes, blame);
         }
         touched.extend(self.sold_elsewhere());
+        let customers: BTreeMap<_, _> = self.file.customers.iter().map(|entry| (&entry.is.id, entry)).collect();
         for customer in &touched {
-            let named = self.file.customers.iter().find(|entry| entry.is.id == *customer);
-            let named = named.map(|entry| Blame::of("customers", customer, &entry.places));
+            let named = customers.get(customer).map(|entry| Blame::of("customers", customer, &entry.places));
             let blame = |id: &SubscriptionId| blame(id).or_else(|| named.clone());
             check::one_seller((self.base, &self.next), customer, self.log_time, &self.notes, blame);
         }

@@ -103,7 +103,18 @@ pub(super) fn one_seller<'a>(
             let Some(plan) = next.plan(&term.plan) else { continue };
             let was = base.subscriptions.get(&entry.id).filter(|_| term.from <= log_time);
             let was = was.and_then(|_| base.seller_for(customer, plan));
-            for seller in was.into_iter().chain(next.seller_for(customer, plan)) {
+            let now = next.seller_for(customer, plan);
+            if let (Some(was), None) = (was, now) {
+                let message = format!(
+                    "is billed by '{}', and would be by nobody: there are several sellers now, so name it as the `seller` of \
+                     customer '{customer}' or of plan '{}'",
+                    was.id, plan.plan.id
+                );
+                let nobody = || Blame::nothing(format!("subscriptions.{}", entry.id));
+                blame(&entry.id).unwrap_or_else(nobody).note(notes, "", message);
+                return;
+            }
+            for seller in was.into_iter().chain(now) {
                 let (known, against, over) =
                     first.entry(plan.currency).or_insert_with(|| (seller.id.clone(), &entry.is, over));
                 if *known == seller.id {
