@@ -119,6 +119,18 @@ fn names_that_nothing_has() {
         &["explain", "--customer", "c-1", "--subscription", "s-2", "--period", "2024-01-01"],
         &["no subscription 's-2'", "did you mean 's-1'"],
     );
+    refused(&["invoices", "list", "--customer", "c-2"], &["no customer 'c-2'", "did you mean 'c-1'"]);
+    let period = ["explain", "--customer", "c-1", "--subscription", "s-1", "--period", "2024-01-01"];
+    refused(&[&period[..], &["--price", "tt"]].concat(), &["no price 'tt'", "did you mean 't'"]);
+    refused(&[&period[..], &["--group", "modle=large"]].concat(), &["no group 'modle'"]);
+    refused(&["usage", "--outcomes", "--kind", "bogus"], &["'bogus' is no kind of outcome; there are unpriced"]);
+    // What is known, but not there, is no mistake.
+    let said = |arguments: &[&str]| server.farthing(arguments).ok();
+    assert_eq!(said(&["usage", "--outcomes", "--kind", "rejected"]), "No arrival matches the filter.\n");
+    assert_eq!(said(&["usage", "--outcomes"]), "Every arrival was charged.\n");
+    assert_eq!(said(&["invoices", "list", "--status", "held"]), "No bill matches the filter.\n");
+    let preview = said(&["usage", "--customer", "c-1", "--preview"]);
+    assert!(preview.contains(" PREVIEW") && preview.contains("TEST\n") && !preview.contains("DRAFT"), "{preview}");
     refused(&["keys", "create", "--scope", "read", "--tenant", "acne"], &["no tenant 'acne'", "did you mean 'acme'"]);
     let file = data.path().join("other.yaml");
     std::fs::write(&file, CATALOG.replace("plan: p,", "plan: q,")).unwrap();
@@ -136,7 +148,7 @@ fn a_broken_line_is_named() {
     let file = data.path().join("broken.ndjson");
     std::fs::write(&file, format!("{}\n{{\"specversion\": \n{}\n", event("a", "1"), event("b", "1"))).unwrap();
     let message = server.farthing(&["send", &file.to_string_lossy()]).refused();
-    says(&message, &["line 2"]);
+    one_line(&message, &["line 2: BROKEN_LINE: "]);
     let message = server.farthing(&["send", "/nowhere/at-all.ndjson"]).refused();
     one_line(&message, &["/nowhere/at-all.ndjson"]);
 }

@@ -97,7 +97,7 @@ fn to_json(answer: &IngestResponse) -> Response {
     });
     let rejected: Vec<_> = rejected.collect();
     let body = serde_json::json!({"accepted": answer.accepted, "rejected": rejected});
-    let mut response = Response::new(Body::from(body.to_string()));
+    let mut response = Response::new(Body::from(format!("{body}\n")));
     response.headers_mut().insert(CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
     response
 }

@@ -192,7 +192,7 @@ impl<'a> Intake<'a> {
         if time > now.plus(future) {
             let message = format!(
                 "the time {time} is more than {future} after now ({now}); correct the sender's clock, or raise the limit \
-                 'future'"
+                 'future'; a test system's clock moves by `farthing clock advance`"
             );
             return Err(Refusal::boxed(Code::TimeInFuture, "time", message));
         }

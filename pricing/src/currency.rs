@@ -1,6 +1,6 @@
 //! ISO 4217 currencies, and the only way between exact money and printed money.
 
-use crate::number::{Amount, Error, Minor};
+use crate::number::{Amount, Error, Minor, grouped};
 use std::fmt;
 
 /// An ISO 4217 currency, with its number of decimals (list one, 2025: JPY 0, USD 2, KWD 3).
@@ -102,7 +102,7 @@ impl Currency {
 impl Currency {
     /// Exact money as people read it: with the currency's decimals at least, and all that it has beyond them.
     pub fn exact_text(self, amount: Amount) -> String {
-        let (text, decimals) = (amount.to_string(), self.decimals() as usize);
+        let (text, decimals) = (grouped(&amount.to_string()), self.decimals() as usize);
         match text.split_once('.') {
             Some((whole, fraction)) => format!("{whole}.{fraction:0<decimals$}"),
             None if decimals == 0 => text,

@@ -105,6 +105,23 @@ pub fn div_wide(product: I256, divisor: i128) -> Result<i128, Error> {
     i128::try_from(rounded).map_err(|_| Error::Overflow { what: "result", limit: "128 bits" })
 }
 
+/// A decimal number with its thousands set apart, for people: `1,234,567.891`.
+pub fn grouped(number: &str) -> String {
+    let (sign, digits) = number.strip_prefix('-').map_or(("", number), |digits| ("-", digits));
+    let (whole, rest) = digits.split_at(digits.find('.').unwrap_or(digits.len()));
+    if whole.len() < 4 || !whole.bytes().all(|digit| digit.is_ascii_digit()) {
+        return number.to_owned();
+    }
+    let mut out = sign.to_owned();
+    for (at, digit) in whole.chars().enumerate() {
+        if at > 0 && (whole.len() - at) % 3 == 0 {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out + rest
+}
+
 macro_rules! fixed_point {
     ($(#[$doc:meta])* $name:ident, $scale:literal, $max:expr, $what:literal, $limit:literal) => {
         $(#[$doc])*

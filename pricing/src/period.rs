@@ -10,6 +10,7 @@
 //! | changes inside an hour by full hours | hours stay 3,600 seconds; a repeated hour is a period of its own |
 //! | changes by part of an hour (Lord Howe) | the hour is cut at the change, too |
 
+use crate::number::grouped;
 use crate::time::{Error, Instant};
 use jiff::civil::{Date, date};
 use jiff::tz::TimeZone;
@@ -141,7 +142,8 @@ impl std::fmt::Display for Share {
         let units = [(24 * HOUR_NANOS, "days"), (HOUR_NANOS, "hours"), (60 * seconds, "minutes"), (seconds, "seconds")];
         let whole = |(unit, _): &(i64, &str)| self.elapsed % unit == 0 && self.full % unit == 0;
         let (unit, word) = units.into_iter().find(whole).unwrap_or((1, "nanoseconds"));
-        write!(out, "{} of {} {word}", self.elapsed / unit, self.full / unit)
+        let number = |nanos: i64| grouped(&(nanos / unit).to_string());
+        write!(out, "{} of {} {word}", number(self.elapsed), number(self.full))
     }
 }
 
@@ -315,6 +317,41 @@ impl Zone {
     /// The date that the zone's calendar shows.
     pub fn date(&self, time: Instant) -> Date {
         self.0.to_datetime(time.to_jiff()).date()
+    }
+
+    /// What calendar and clock show: the date alone at its first moment, else with hour and minute, seconds where it has
+    /// them, and the offset where the clock shows the same time twice.
+    pub fn local(&self, time: Instant) -> String {
+        let date = self.date(time);
+        if self.midnight(date) == Ok(time) { date.to_string() } else { self.date_and_clock(time) }
+    }
+
+    /// A stretch of time as people write it: its first and last day where it is cut at midnights, or else its first moment
+    /// and the first after it.
+    pub fn stretch(&self, period: Period) -> String {
+        if period.start >= period.end {
+            return self.local(period.start);
+        }
+        let (first, after) = (self.date(period.start), self.date(period.end));
+        let whole_days = self.midnight(first) == Ok(period.start) && self.midnight(after) == Ok(period.end);
+        match after.yesterday() {
+            Ok(last) if whole_days && first == last => first.to_string(),
+            Ok(last) if whole_days && first < last => format!("{first} to {last}"),
+            _ => format!("{} to {}", self.date_and_clock(period.start), self.date_and_clock(period.end)),
+        }
+    }
+
+    fn date_and_clock(&self, time: Instant) -> String {
+        let there = self.0.to_datetime(time.to_jiff());
+        let (date, clock) = (there.date(), there.time());
+        let mut text = match (clock.second(), clock.subsec_nanosecond()) {
+            (0, 0) => format!("{date} {:02}:{:02}", clock.hour(), clock.minute()),
+            _ => format!("{date} {clock}"),
+        };
+        if self.0.to_ambiguous_timestamp(there).is_ambiguous() {
+            text.push_str(&format!(" {}", self.0.to_offset(time.to_jiff())));
+        }
+        text
     }
 
     /// The first moment of the day that `time` lies in.

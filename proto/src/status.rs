@@ -167,7 +167,7 @@ impl Problem {
     pub fn to_response<B: From<Vec<u8>>>(&self) -> http::Response<B> {
         use http::HeaderValue;
         use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-        let mut response = http::Response::new(B::from(self.to_json().to_string().into_bytes()));
+        let mut response = http::Response::new(B::from(format!("{}\n", self.to_json()).into_bytes()));
         *response.status_mut() = self.kind.http();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -46,7 +46,7 @@ impl Failure {
                 ExitCode::from(1)
             }
             Self::Usage(message) => {
-                let _ = writeln!(stderr, "farthing: {message}\n\nFor more information, try '--help'.");
+                let _ = writeln!(stderr, "farthing: {message}");
                 ExitCode::from(2)
             }
             Self::Closed => ExitCode::from(1),

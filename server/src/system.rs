@@ -84,6 +84,10 @@ impl System {
     /// # Errors
     /// One line that says what is in the way.
     pub(crate) async fn begin(config: Config) -> Result<Self> {
+        // Where the port cannot be had, no new folder is left behind. Over an old one the process before may still hold the
+        // port: the folder's lock waits for it first.
+        let is_new = matches!(&config.log, Some(config::Log::Embedded { dir, .. }) if !dir.exists());
+        let early = if is_new { Some(Listener::open(&config.port).await?) } else { None };
         let mut backends = Backends::new(&config);
         let stage = config.stage;
         let mut log = backends.log().await?;
@@ -95,7 +99,10 @@ impl System {
             charges = charges.map(|charges| Arc::new(Traced(charges)) as _);
         }
         let snapshots = if stage.rates() { Some(backends.snapshots().await?) } else { None };
-        let listener = Listener::open(&config.port).await?;
+        let listener = match early {
+            Some(listener) => listener,
+            None => Listener::open(&config.port).await?,
+        };
         let address = listener.address();
         let rater = charges.clone().zip(snapshots).map(|(charges, snapshots)| {
             let shards = config.rater.pod.shards(log.shards());

@@ -116,6 +116,10 @@ fn refusals_are_one_message_with_exit_1_and_wrong_usage_is_exit_2() {
     refused(quote(&["--price", "payg/nope", "--quantity", "1"]), &["'nope'", "out, image, shop"]);
     refused(quote(&["--price", "nope/out", "--quantity", "1"]), &["'nope'", "payg"]);
     refused(quote(&["--price", "payg/image", "--quantity", "3", "--where", "size=huge"]), &["payg/image"]);
+    refused(
+        quote(&["--price", "payg/image", "--quantity", "3", "--where", "sise=small"]),
+        &["'sise'", "did you mean 'size'"],
+    );
     refused(folder.farthing(&["quote", "-f", "nowhere.yaml", "--price", "a/b", "--quantity", "1"]), &["nowhere.yaml"]);
     refused(folder.farthing(&["status", "--server", "http://127.0.0.1:1"]), &["http://127.0.0.1:1", "farthing serve"]);
     let broken =
@@ -130,4 +134,16 @@ fn refusals_are_one_message_with_exit_1_and_wrong_usage_is_exit_2() {
         assert_eq!(quote(wrong).code, 2);
     }
     assert_eq!(folder.farthing(&["status", "--server", "localhost"]).code, 2);
+    assert_eq!(folder.farthing(&["usage", "--from", "2026-02-01", "--until", "2026-01-01"]).code, 2);
+}
+
+#[test]
+fn a_port_that_is_taken_leaves_no_folder_behind() {
+    let folder = Folder::new();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let said = folder.farthing(&["serve", "--data", "data", "--listen", &address]);
+    assert_eq!(said.code, 1, "{}", said.err);
+    assert!(said.err.contains(&format!("cannot listen on {address}")), "{}", said.err);
+    assert!(!folder.0.path().join("data").exists());
 }

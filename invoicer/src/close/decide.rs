@@ -159,8 +159,10 @@ fn is_empty(content: &Bill) -> bool {
 }
 
 fn parked(count: u64) -> String {
+    let events =
+        if count == 1 { "1 event of its period is".to_owned() } else { format!("{count} events of its period are") };
     format!(
-        "{count} events of its period are parked: nothing explains them yet; declare what they lack, or lift the hold with \
+        "{events} parked: nothing explains them yet; declare what is missing, or lift the hold with \
          `farthing invoices waive`"
     )
 }

@@ -3,11 +3,16 @@
 use super::access::Granted;
 use super::{Services, page, problem, words};
 use crate::ledger::{self, BasisPeriod, Filter, Invoice, Status as BillStatus, Stored, StoredBill};
-use pricing::id::TenantId;
+use pricing::bill::Kind as LineKind;
+use pricing::catalog::Kind;
+use pricing::id::{SubscriptionId, TenantId};
+use pricing::period::Period;
+use pricing::time::Instant;
 use proto::code::Code;
 use proto::status::Problem;
 use proto::v1;
 use proto::v1::invoice_service_server::InvoiceService;
+use std::collections::BTreeSet;
 use storage::keyring::Scope;
 use tonic::{Request, Response, Status, async_trait};
 
@@ -23,7 +28,7 @@ impl InvoiceService for Services {
         let Granted { tenant, .. } = self.access.granted(request.metadata(), Scope::Read).await?;
         let asked = request.into_inner();
         let size = page::size(asked.page_size)?;
-        let customer = (!asked.customer.is_empty()).then(|| ("customer".to_owned(), asked.customer));
+        let customer = (!asked.customer.is_empty()).then(|| ("customer".to_owned(), asked.customer.clone()));
         let status = status_filter(&asked.status)?.map(|status| ("status".to_owned(), status.word().to_owned()));
         let filter = Filter {
             tags: customer.into_iter().chain(status).collect(),
@@ -32,6 +37,9 @@ impl InvoiceService for Services {
         };
         let bills = self.ledger.list::<StoredBill>(Some(&tenant), &filter, size + 1).await;
         let mut bills = bills.map_err(|error| problem::ledger(&error))?;
+        if bills.is_empty() && !asked.customer.is_empty() {
+            self.must_know(&tenant, Kind::Customer, &asked.customer).await?;
+        }
         let next_page_token = page::cut(&mut bills, size, |bill| bill.id.clone());
         let invoices = bills.into_iter().map(|bill| summary(bill.id, &bill.value)).collect();
         Ok(Response::new(v1::ListInvoicesResponse { invoices, next_page_token }))
@@ -55,7 +63,7 @@ impl InvoiceService for Services {
             "json" => (invoice.canonical, "application/json"),
             "csv" => (invoice.csv, "text/csv; charset=utf-8; header=present"),
             other => {
-                let message = format!("'{other}' is no format that can be exported; there are json and csv");
+                let message = format!("'{other}' is no format that can be exported; send json or csv");
                 return Err(Problem::invalid(Code::FormatUnknown, message)
                     .with_violation("format", "json or csv")
                     .into());
@@ -134,19 +142,15 @@ impl Services {
         Ok(invoice.map(|invoice| invoice.value))
     }
 
-    /// The periods that an invoice adjusts: those that an earlier one of its chain was made from, too.
+    /// The periods that a bill's document adjusts, each with what the last bill before that was made from it.
     async fn adjusted(
         &self,
         tenant: &TenantId,
         bill: &Stored<StoredBill>,
-        invoice: &Invoice,
+        document: &str,
     ) -> Result<Vec<v1::AdjustedPeriod>, Problem> {
         let mut adjusted = Vec::new();
-        if !invoice.canonical.contains(r#""kind":"adjustment""#) {
-            return Ok(adjusted);
-        }
-        // A period that is settled for the first time may have several manifests, too: it is looked for in vain.
-        let mut open: Vec<&BasisPeriod> = invoice.basis.periods.iter().filter(|period| period.revision > 1).collect();
+        let mut open = adjustments(document)?;
         let chain = format!("{}/{}/", bill.value.customer, bill.value.currency);
         let mut filter =
             Filter { prefix: Some(chain), after: Some(bill.id.clone()), descending: true, ..Filter::default() };
@@ -157,14 +161,12 @@ impl Services {
             filter.after = Some(last.id.clone());
             for bill in &earlier {
                 let Some(before) = self.invoice(tenant, &bill.value).await? else { continue };
-                open.retain(|period| {
-                    let same = |other: &&BasisPeriod| {
-                        (&other.subscription, other.start) == (&period.subscription, period.start)
-                    };
+                open.retain(|(subscription, start)| {
+                    let same = |period: &&BasisPeriod| (&period.subscription, period.start) == (subscription, *start);
                     let Some(found) = before.basis.periods.iter().find(same) else { return true };
                     adjusted.push(v1::AdjustedPeriod {
-                        subscription: period.subscription.to_string(),
-                        start: Some(words::timestamp(period.start)),
+                        subscription: subscription.to_string(),
+                        start: Some(words::timestamp(*start)),
                         from_offset: found.offset.0 + 1,
                     });
                     false
@@ -185,7 +187,6 @@ impl Services {
                 answer.issued = Some(words::timestamp(invoice.issued));
                 answer.due_date = invoice.due_date.clone().unwrap_or_default();
                 answer.test = invoice.test;
-                answer.adjusted = self.adjusted(tenant, &bill, &invoice).await?;
                 answer.document = invoice.canonical;
             }
             None => {
@@ -193,9 +194,34 @@ impl Services {
                 answer.test = self.publisher.is_test_clock();
             }
         }
+        answer.adjusted = self.adjusted(tenant, &bill, &answer.document).await?;
         answer.summary = Some(summary(bill.id, &bill.value));
         Ok(Response::new(answer))
     }
+}
+
+/// What of a document tells which periods it adjusts.
+#[derive(serde::Deserialize)]
+struct Adjusting {
+    lines: Vec<AdjustingLine>,
+}
+
+#[derive(serde::Deserialize)]
+struct AdjustingLine {
+    kind: LineKind,
+    subscription: Option<SubscriptionId>,
+    period: Option<Period>,
+}
+
+/// The periods of a document's lines of late usage.
+fn adjustments(document: &str) -> Result<BTreeSet<(SubscriptionId, Instant)>, Problem> {
+    if !document.contains(r#""kind":"adjustment""#) {
+        return Ok(BTreeSet::new());
+    }
+    let document: Adjusting = serde_json::from_str(document)
+        .map_err(|error| Problem::internal(Code::BooksDamaged, format!("a document cannot be read: {error}")))?;
+    let late = document.lines.into_iter().filter(|line| line.kind == LineKind::Adjustment);
+    Ok(late.filter_map(|line| Some((line.subscription?, line.period?.start))).collect())
 }
 
 /// The document of a bill that is not issued, with the status that the bill has by now.
@@ -231,9 +257,9 @@ fn status_filter(text: &str) -> Result<Option<BillStatus>, Problem> {
     let known = [BillStatus::Draft, BillStatus::Held, BillStatus::Issued, BillStatus::Skipped];
     match known.into_iter().find(|status| status.word() == text) {
         None if !text.is_empty() => {
-            let message = format!("'{text}' is no status; there are draft, held, issued and skipped");
-            Err(Problem::invalid(Code::StatusUnknown, message)
-                .with_violation("status", "draft, held, issued or skipped"))
+            let allowed = "draft, held, issued or skipped";
+            let message = format!("'{text}' is no status; send {allowed}");
+            Err(Problem::invalid(Code::StatusUnknown, message).with_violation("status", allowed))
         }
         found => Ok(found),
     }

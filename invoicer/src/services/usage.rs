@@ -2,6 +2,7 @@
 
 use super::access::Granted;
 use super::{Services, page, problem, words};
+use crate::ledger;
 use pricing::catalog::entity::Customer;
 use pricing::catalog::{Entity, Kind};
 use pricing::id::{CustomerId, TenantId};
@@ -60,7 +61,7 @@ impl UsageService for Services {
         let customer: CustomerId = words::required("customer", &request.into_inner().customer)?;
         self.must_know(&tenant, Kind::Customer, customer.as_str()).await?;
         let invoices = self.closer.preview(&tenant, &customer).await.map_err(|error| problem::close(&error))?;
-        Ok(Response::new(v1::PreviewResponse { invoices }))
+        Ok(Response::new(v1::PreviewResponse { invoices, test: self.publisher.is_test_clock() }))
     }
 
     async fn explain(&self, request: Request<v1::ExplainRequest>) -> Result<Response<v1::ExplainResponse>, Status> {
@@ -86,6 +87,9 @@ impl UsageService for Services {
         self.must_know(&query.tenant, Kind::Customer, query.period.customer.as_str()).await?;
         self.must_know(&query.tenant, Kind::Subscription, query.period.subscription.as_str()).await?;
         let mut charges = self.charges.explain(&query).await.map_err(|error| problem::charges(&error))?;
+        if charges.is_empty() && asked.page_token.is_empty() {
+            self.must_be_priced(&query.tenant, &asked).await?;
+        }
         let next_page_token = page::cut(&mut charges, size, |charge| (charge.time, charge.position));
         Ok(Response::new(v1::ExplainResponse {
             charges: charges.into_iter().map(charge_row).collect(),
@@ -116,7 +120,7 @@ impl UsageService for Services {
 
 impl Services {
     /// An entry of the catalog as the books keep it; the answer to a name that it has not got says what comes near.
-    async fn must_know(&self, tenant: &TenantId, kind: Kind, id: &str) -> Result<String, Problem> {
+    pub(super) async fn must_know(&self, tenant: &TenantId, kind: Kind, id: &str) -> Result<String, Problem> {
         let collection = kind.word().to_owned();
         let key = DocumentKey { tenant: Some(tenant.clone()), collection: collection.clone(), id: id.to_owned() };
         let books = self.ledger.books();
@@ -126,6 +130,16 @@ impl Services {
         let query = ListQuery { tenant: Some(tenant.clone()), collection, count_max: NAMES_MAX, ..Default::default() };
         let known = books.list(&query).await.map_err(|error| problem::ledger(&error.into()))?;
         Err(words::unknown(kind.word(), id, known.iter().map(|document| document.key.id.as_str())))
+    }
+
+    /// Where nothing was found: no version of a plan has this price, or keeps groups by these names.
+    async fn must_be_priced(&self, tenant: &TenantId, asked: &v1::ExplainRequest) -> Result<(), Problem> {
+        let desk = ledger::desk(&self.ledger, tenant).await.map_err(|error| problem::ledger(&error))?;
+        let prices = desk.plans.values().flat_map(|plan| plan.prices.iter().map(|price| price.id.as_str()));
+        words::known("price", Some(asked.price.as_str()).filter(|price| !price.is_empty()), prices)?;
+        let meters = desk.plans.values().flat_map(|plan| plan.meters.values());
+        let names = meters.flat_map(|meter| meter.group_by.iter().map(AsRef::as_ref));
+        words::known("group", asked.group.keys().map(String::as_str), names)
     }
 
     async fn customer(&self, tenant: &TenantId, id: &CustomerId) -> Result<Customer, Problem> {
@@ -214,6 +228,6 @@ fn outcome_kind(text: &str) -> Result<OutcomeKind, Problem> {
     known.into_iter().find(|(word, _)| *word == text).map(|(_, kind)| kind).ok_or_else(|| {
         let allowed = "unpriced, parked, unparked, conflict, rejected, not_backfilled";
         Problem::invalid(Code::KindUnknown, format!("'{text}' is no kind of outcome; there are {allowed}"))
-            .with_violation("kinds", format!("one of {allowed}"))
+            .with_violation("kinds", allowed)
     })
 }

@@ -7,7 +7,7 @@ use pricing::time::Instant;
 use prost_types::Timestamp;
 use proto::code::Code;
 use proto::status::Problem;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::str::FromStr;
 
 /// A moment on the wire.
@@ -42,6 +42,17 @@ pub(super) fn required<T: FromStr<Err = id::Error>>(field: &str, text: &str) -> 
 pub(super) fn unknown<'a>(what: &str, found: &str, known: impl IntoIterator<Item = &'a str>) -> Problem {
     let message = format!("there is no {what} '{found}'{}", near(found, known));
     Problem::not_found(Code::NameUnknown, message)
+}
+
+/// Refuses the first name that is not among those that are known.
+pub(super) fn known<'a>(
+    what: &str,
+    asked: impl IntoIterator<Item = &'a str>,
+    known: impl IntoIterator<Item = &'a str>,
+) -> Result<(), Problem> {
+    let known: BTreeSet<&str> = known.into_iter().collect();
+    let missing = asked.into_iter().find(|name| !known.contains(name));
+    missing.map_or(Ok(()), |name| Err(unknown(what, name, known.iter().copied())))
 }
 
 /// A group on the wire.

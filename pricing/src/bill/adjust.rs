@@ -3,7 +3,7 @@
 
 use super::prepare::Fold;
 use super::schedule::plan_of;
-use super::settle::{Draft, Scope, Stage, Sums, dates};
+use super::settle::{Draft, Scope, Stage, Sums};
 use super::{Error, Kind, Usage};
 use crate::number;
 use crate::period::Period;
@@ -33,7 +33,7 @@ impl<'a> Fold<'a> {
                 self.sold_by(plan_of(subscription, term, self.request.plans)?)?;
             }
             for (taxed, amount) in difference.0.iter().filter(|(_, amount)| !amount.is_zero()) {
-                let text = format!("late usage, {}", dates(period, &term.grid.zone));
+                let text = format!("late usage, {}", term.grid.zone.stretch(period));
                 let stage = Stage::Commitment;
                 let mut draft = Draft::new(Kind::Adjustment, stage, &subscription.id, taxed, text, *amount);
                 draft.line.period = Some(period);

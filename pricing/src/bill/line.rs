@@ -4,7 +4,7 @@ use super::{Party, Tax};
 use crate::currency::Currency;
 use crate::group::Group;
 use crate::id::{MeterId, PriceId, SellerId, SubscriptionId};
-use crate::number::{Amount, Minor, Quantity, Rate};
+use crate::number::{Amount, Minor, Quantity, Rate, grouped};
 use crate::period::Period;
 
 /// The content of a bill: all of a document but its number and status.
@@ -149,8 +149,9 @@ impl Line {
     /// Makes a line with tax one without: 1 × its net, with what it was reckoned from in its description.
     pub(super) fn bring_down(&mut self, net: Amount, amount: Minor, rate: Rate) {
         if let (Some(quantity), Some(each)) = (self.quantity, self.each) {
-            let per = self.per.map(|per| format!(" per {per}")).unwrap_or_default();
-            let (gross, rate) = (self.amount_exact, rate.percent());
+            let per = self.per.map(|per| format!(" per {}", grouped(&per.to_string()))).unwrap_or_default();
+            let (quantity, each) = (grouped(&quantity.to_string()), grouped(&each.to_string()));
+            let (gross, rate) = (grouped(&self.amount_exact.to_string()), rate.percent());
             self.description.push_str(&format!(" ({quantity} at {each}{per} = {gross} with {rate} tax)"));
             (self.quantity, self.each, self.per, self.measure) = (Some(Quantity::ONE), Some(net), None, None);
         }

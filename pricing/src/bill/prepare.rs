@@ -6,10 +6,11 @@
 
 use super::account::{Settled, Spend, TrueUp};
 use super::schedule::{Due, parts, plan_of};
-use super::settle::{Cycle, Draft, Main, Scope, Stage, Taxes, advances_at, correct, dates, part_of};
+use super::settle::{Cycle, Draft, Main, Scope, Stage, Taxes, advances_at, correct, part_of};
 use super::{Account, Bill, Error, Kind, Prepared, Request, Usage, credit, round};
+use crate::currency::Rounding;
 use crate::id::{SellerId, SubscriptionId};
-use crate::number::{self, Amount};
+use crate::number::{self, Amount, grouped};
 use crate::period::{Period, Share};
 use crate::plan::PlanVersion;
 use crate::subscription::{Subscription, Term};
@@ -157,11 +158,11 @@ impl<'a> Fold<'a> {
         if period != self.span {
             // Among lines of other periods each says its own.
             let of_one = drafts.iter_mut().filter(|draft| draft.line.period.is_some());
-            of_one.for_each(|draft| draft.line.description.push_str(&format!(", {}", dates(period, &term.grid.zone))));
+            of_one.for_each(|draft| draft.line.description.push_str(&format!(", {}", term.grid.zone.stretch(period))));
         }
         let (true_up, minimum) = self.true_up(&scope, spend)?.unzip();
         if let Some((due, minimum)) = true_up.as_ref().zip(minimum).filter(|(due, _)| !due.amount.is_zero()) {
-            let text = format!("up to the minimum spend of {minimum}, {}", dates(due.cycle, &term.grid.zone));
+            let text = format!("up to the minimum spend of {minimum}, {}", term.grid.zone.stretch(due.cycle));
             let stage = Stage::Commitment;
             drafts.push(Draft::new(Kind::Commitment, stage, &subscription.id, &due.taxed, text, due.amount));
         }
@@ -188,8 +189,11 @@ impl<'a> Fold<'a> {
         let mut due = TrueUp { cycle: cycle.part, committed, amount: Amount::ZERO, taxed };
         let spent = self.account.spent(id, cycle.part)?;
         due.amount = due.missing(spent)?;
-        let money = |amount| scope.plan.currency.exact_text(amount);
-        Ok(Some((due, format!("{} ({} spent)", part_of(share, money(commitment.amount)), money(spent)))))
+        let currency = scope.plan.currency;
+        // What is missing has its exact amount; what was spent is told as money is printed.
+        let spent = grouped(&currency.text(currency.round(spent, Rounding::HalfAway)?));
+        let minimum = part_of(share, currency.exact_text(commitment.amount));
+        Ok(Some((due, format!("{minimum} ({spent} spent)"))))
     }
 
     fn finish(mut self) -> Result<Prepared, Error> {

@@ -23,7 +23,7 @@ mod usage;
 pub(crate) use advance::{Advance, advances_at, correct};
 pub(crate) use cycle::Cycle;
 pub(crate) use discount::spread;
-pub(crate) use draft::{Draft, Stage, dates, part_of};
+pub(crate) use draft::{Draft, Stage, part_of};
 pub(crate) use period::Main;
 pub(crate) use scope::Scope;
 pub(crate) use taxes::{Sums, Taxed, Taxes};

@@ -173,7 +173,7 @@ fn a_yearly_commitment_is_trued_up_once_and_again_when_late_usage_comes() {
     let lines = world.lines();
     assert_eq!(
         lines.last().unwrap(),
-        "commitment | up to the minimum spend of 1200.00 (960.00 spent), 2026-01-01 to 2026-12-31 | 240 | 240.00"
+        "commitment | up to the minimum spend of 1,200.00 (960.00 spent), 2026-01-01 to 2026-12-31 | 240 | 240.00"
     );
     assert_eq!(lines.len(), 3);
     world.used("2026-12-31", "u", "10000");
@@ -313,12 +313,12 @@ fn lines_show_their_arithmetic_and_name_their_period_where_the_bill_settles_seve
     assert_eq!(
         world.lines(),
         [
-            "usage | u: 20000 used, capped at 31.00, 2026-01-01 to 2026-01-31 | 31 | 31.00",
-            "usage | u: 20000 used, capped at 10 of 28 days of 31.00, 2026-02-01 to 2026-02-10 | \
+            "usage | u: 20,000 used, capped at 31.00, 2026-01-01 to 2026-01-31 | 31 | 31.00",
+            "usage | u: 20,000 used, capped at 10 of 28 days of 31.00, 2026-02-01 to 2026-02-10 | \
              11.071428571428571428571429 | 11.07",
-            "usage | shop: 20000 used in 2 events at 2.9% + 0.30 each, at least 0.50, at most 20.00, \
+            "usage | shop: 20,000 used in 2 events at 2.9% + 0.30 each, at least 0.50, at most 20.00, \
              2026-01-01 to 2026-01-31 | 40 | 40.00",
-            "usage | shop: 20000 used in 2 events at 2.9% + 0.30 each, at least 0.50, at most 20.00, \
+            "usage | shop: 20,000 used in 2 events at 2.9% + 0.30 each, at least 0.50, at most 20.00, \
              2026-02-01 to 2026-02-10 | 40 | 40.00",
         ]
     );

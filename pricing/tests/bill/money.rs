@@ -79,7 +79,7 @@ fn included_tax_comes_out_of_the_rounded_sum_and_lines_share_the_net() {
         world.lines(),
         [
             "fee | a, 2026-01-01 to 2026-01-31 (1 at 50 = 50 with 19% tax) | 42.015 | 42.02",
-            "usage | u (1000 at 0.05 = 50 with 19% tax) | 42.015 | 42.01",
+            "usage | u (1,000 at 0.05 = 50 with 19% tax) | 42.015 | 42.01",
         ]
     );
 }

@@ -3,6 +3,7 @@
 use crate::arguments::{Connection, Format};
 use crate::client::{Client, answer};
 use crate::failure::{Failure, Result};
+use crate::local::counted;
 use crate::output;
 use clap::Args;
 use proto::v1;
@@ -35,7 +36,12 @@ pub(crate) async fn run(arguments: Arguments) -> Result {
             serde_json::json!({"records": records, "charges": charges, "invoices": invoices, "findings": findings});
         output::json(&shown)?;
     } else {
-        output::line(format_args!("Compared {records} log records, {charges} charges, {invoices} invoices."))?;
+        output::line(format_args!(
+            "Compared {}, {}, {}.",
+            counted(records, "log record"),
+            counted(charges, "charge"),
+            counted(invoices, "invoice")
+        ))?;
         for finding in &findings {
             output::line(format_args!("  ✗ {finding}"))?;
         }

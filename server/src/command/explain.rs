@@ -4,9 +4,10 @@ use super::invoices::show::{self, field};
 use crate::arguments::{Connection, Format};
 use crate::client::{Client, answer, instant_text, timestamp};
 use crate::failure::{Failure, Result};
-use crate::local::{grouped, local, moment};
+use crate::local::{counted, grouped, local, moment};
 use crate::output::{self, Grid};
 use clap::Args;
+use pricing::catalog::near;
 use pricing::time::Instant;
 use proto::v1;
 use serde_json::Value;
@@ -83,13 +84,16 @@ pub(crate) async fn run(arguments: Arguments) -> Result {
     let client = Client::connect(&arguments.connection).await?;
     let limit = if arguments.limit == 0 { usize::MAX } else { arguments.limit };
     let Wanted { customer, zone, mut parts } = match (&arguments.invoice, &arguments.customer) {
-        (Some(id), _) => of_bill(&client, &arguments, id).await?,
+        (Some(id), _) => of_bill(&client, id).await?,
         (None, Some(customer)) => of_customer(&client, &arguments, customer).await?,
         (None, None) => return Err(Failure::usage("name a bill, or a customer with --customer")),
     };
+    let (subscription, price) = (arguments.subscription.as_deref(), arguments.price.as_deref());
+    must_be_there("subscription", subscription, parts.iter().map(|part| part.subscription.as_str()))?;
+    must_be_there("price", price, parts.iter().map(|part| part.price.as_str()))?;
     parts.retain(|part| {
-        arguments.subscription.as_ref().is_none_or(|only| *only == part.subscription)
-            && arguments.price.as_ref().is_none_or(|only| *only == part.price)
+        subscription.is_none_or(|only| only == part.subscription)
+            && price.is_none_or(|only| part.price.is_empty() || only == part.price)
     });
     let mut charges = Vec::new();
     let mut more = false;
@@ -98,7 +102,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result {
             customer: customer.clone(),
             subscription: part.subscription.clone(),
             period: Some(timestamp(part.period)),
-            price: part.price.clone(),
+            price: price.unwrap_or(&part.price).to_owned(),
             group: arguments.group.iter().cloned().collect::<HashMap<_, _>>(),
             ..Default::default()
         };
@@ -117,14 +121,26 @@ pub(crate) async fn run(arguments: Arguments) -> Result {
         output::line("No charges there.")?;
     }
     if more {
-        output::note(format_args!("There are more than {limit} charges to a price: --limit 0 shows all."));
+        output::note(format_args!("There are more than {} to a price: --limit 0 shows all.", counted(limit, "charge")));
     }
     Ok(())
+}
+
+/// Refuses a name that nothing there has, with one that comes near; an empty one stands for all that there are.
+fn must_be_there<'a>(what: &str, asked: Option<&str>, there: impl Iterator<Item = &'a str>) -> Result {
+    let there: BTreeSet<&str> = there.collect();
+    match asked {
+        Some(asked) if !there.is_empty() && !there.contains(asked) && !there.contains("") => {
+            Err(Failure::refused(format_args!("nothing there is of {what} '{asked}'{}", near(asked, there))))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn heading(part: &Part, zone: &str) -> Result {
     let from = local(&part.period.to_string(), zone);
     let what = match (part.late, part.from_offset) {
+        (false, _) if part.price.is_empty() => "all that was charged".to_owned(),
         (false, _) => part.price.clone(),
         (true, 0) => "the period that late usage adjusted".to_owned(),
         (true, _) => "late usage: what came after the bill of its period".to_owned(),
@@ -154,14 +170,14 @@ struct Wanted {
 }
 
 /// The periods and prices behind a bill's lines.
-async fn of_bill(client: &Client, arguments: &Arguments, id: &str) -> Result<Wanted> {
+async fn of_bill(client: &Client, id: &str) -> Result<Wanted> {
     let bill = answer(client.invoices().get(v1::GetInvoiceRequest { id: id.to_owned() }).await)?;
     let document: Value = serde_json::from_str(&bill.document).map_err(Failure::refused)?;
     let whole = document.get("period").map(|period| field(period, "start")).unwrap_or_default();
     let mut parts = BTreeSet::new();
     for line in show::of(&document, "lines") {
         let late = field(line, "kind") == "adjustment";
-        let (subscription, mut price) = (field(line, "subscription"), field(line, "price"));
+        let (subscription, price) = (field(line, "subscription"), field(line, "price"));
         if subscription.is_empty() || (price.is_empty() && !late) {
             continue;
         }
@@ -171,9 +187,6 @@ async fn of_bill(client: &Client, arguments: &Arguments, id: &str) -> Result<Wan
             late && adjusted.subscription == subscription && adjusted.start == Some(timestamp(period))
         });
         let from_offset = adjusted.map_or(0, |adjusted| adjusted.from_offset);
-        if late {
-            price = arguments.price.clone().unwrap_or_default();
-        }
         parts.insert(Part { subscription, period, price, from_offset, late });
     }
     let customer = bill.summary.map(|summary| summary.customer).unwrap_or_default();
@@ -195,9 +208,8 @@ async fn of_customer(client: &Client, arguments: &Arguments, customer: &str) -> 
     if let Some((subscription, period)) = arguments.subscription.clone().zip(arguments.period) {
         newest.entry(subscription).or_insert(period);
     }
-    let price = arguments.price.clone().unwrap_or_default();
     let part =
-        |(subscription, period)| Part { subscription, period, price: price.clone(), from_offset: 0, late: false };
+        |(subscription, period)| Part { subscription, period, price: String::new(), from_offset: 0, late: false };
     Ok(Wanted { customer: customer.to_owned(), zone: usage.time_zone, parts: newest.into_iter().map(part).collect() })
 }
 

@@ -163,12 +163,13 @@ async fn list(client: &Client, customer: Option<String>, status: Option<Status>,
         Some(Status::Issued) => "issued",
         Some(Status::Skipped) => "skipped",
     };
+    let filtered = customer.is_some() || !status.is_empty();
     let invoices = all(client, customer.unwrap_or_default(), status).await?;
     if format.json {
         let invoices: Vec<Summary<'_>> = invoices.iter().map(summary).collect();
         return output::json(&serde_json::json!({"invoices": invoices}));
     }
-    list_table(&invoices).print("No bills yet.")
+    list_table(&invoices).print(if filtered { "No bill matches the filter." } else { "No bills yet." })
 }
 
 /// Every page of the list.
@@ -186,17 +187,13 @@ pub(crate) async fn all(client: &Client, customer: String, status: &str) -> Resu
     }
 }
 
-/// The list as a table.
+/// The list as a table; why a bill is held stands in `show`.
 pub(crate) fn list_table(invoices: &[v1::InvoiceSummary]) -> Grid {
     let mut grid = Grid::new(&["NUMBER", "STATUS", ">TOTAL", "ID: CUSTOMER/CURRENCY/END"]);
     for invoice in invoices {
         let number = if invoice.number.is_empty() { "–" } else { &invoice.number };
-        let status = match invoice.reason.as_str() {
-            "" => invoice.status.clone(),
-            reason => format!("{}: {reason}", invoice.status),
-        };
         let total = format!("{} {}", grouped(&invoice.total), invoice.currency);
-        grid.row([number, &status, &total, &invoice.id]);
+        grid.row([number, &invoice.status, &total, &invoice.id]);
     }
     grid
 }

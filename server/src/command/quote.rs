@@ -5,7 +5,8 @@ use crate::failure::{Failure, Result};
 use crate::offline;
 use crate::output;
 use clap::Args;
-use pricing::catalog::{Catalog, Entries};
+use pricing::catalog::{Catalog, Entries, near};
+use pricing::curve::Curve;
 use pricing::id::{PlanId, PriceId};
 use pricing::number::Quantity;
 use pricing::plan::{PlanVersion, Price};
@@ -52,6 +53,9 @@ fn quantity(text: &str) -> std::result::Result<Quantity, String> {
 pub(crate) fn run(arguments: &Arguments) -> Result {
     let catalog = offline::catalog(&arguments.file)?;
     let (plan, price) = find(&catalog, &arguments.price)?;
+    for (name, _) in &arguments.properties {
+        must_be_looked_up(name, &price.curve).map_err(|failure| failure.within(&arguments.price))?;
+    }
     let property =
         |name: &str| arguments.properties.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
     let amount = pricing::price::quote(price, arguments.quantity, property)
@@ -80,6 +84,19 @@ fn find<'a>(catalog: &'a Catalog, name: &str) -> Result<(&'a PlanVersion, &'a Pr
         Failure::refused(format_args!("plan '{plan_name}' has no price '{price_name}'; it has {known}"))
     })?;
     Ok((plan, price))
+}
+
+/// Refuses a property that a price does not look at.
+fn must_be_looked_up(name: &str, curve: &Curve) -> Result {
+    let by = match curve {
+        Curve::Dimensional { by, .. } => by.as_slice(),
+        _ => &[],
+    };
+    if by.iter().any(|known| **known == *name) {
+        return Ok(());
+    }
+    let near = near(name, by.iter().map(AsRef::as_ref));
+    Err(Failure::refused(format_args!("--where '{name}': the price looks up {}{near}", listed(by.iter()))))
 }
 
 fn listed<T: Display>(names: impl Iterator<Item = T>) -> String {

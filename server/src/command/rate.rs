@@ -1,7 +1,9 @@
 //! `farthing rate`: whole bills, offline.
 
+use super::invoices::Shown;
 use crate::arguments::Format;
 use crate::failure::{Failure, Result};
+use crate::local::counted;
 use crate::offline::{self, Asked, Totals};
 use crate::output::{self, Grid};
 use crate::reader::{self, Columns};
@@ -50,6 +52,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
     };
     let totals = offline::fold(&catalog, events, until).map_err(named)?;
     let documents = offline::bills(&catalog, &totals, arguments.period)?;
+    let documents = documents.into_iter().map(|document| Shown::preview(document, false)).collect::<Vec<_>>();
     super::invoices::print_documents(documents, arguments.format)?;
     tell(&totals);
     Ok(())
@@ -63,8 +66,8 @@ fn tell(totals: &Totals) {
         return;
     }
     output::note(format_args!(
-        "{} arrivals: {} charged, {} copies; not charged: {} unpriced, {} unmetered, {} rejected, {} parked",
-        counters.arrivals,
+        "{}: {} charged, {} copies; not charged: {} unpriced, {} unmetered, {} rejected, {} parked",
+        counted(counters.arrivals, "arrival"),
         counters.charged,
         counters.duplicate,
         counters.unpriced,

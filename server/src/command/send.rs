@@ -143,7 +143,8 @@ fn tell(arguments: &Arguments, mut report: Report) -> Result {
         output::line(format_args!(
             "{file}: {accepted} accepted{again}; copies of known events are dropped when rated."
         ))?;
-        if !report.problems.is_empty() {
+        // One alone stands in the message at the end.
+        if report.problems.len() > 1 {
             let mut grid = Grid::new(&[">LINE", "CODE", "FIELD", "MESSAGE"]);
             for problem in &report.problems {
                 grid.row([&problem.line.to_string(), &problem.code, &problem.field, &problem.message]);
@@ -152,8 +153,13 @@ fn tell(arguments: &Arguments, mut report: Report) -> Result {
         }
     }
     let Report { refused, broken, problems, .. } = &report;
-    let first = problems.first().map(|problem| format!("; the first: line {}: {}", problem.line, problem.message));
-    let first = first.unwrap_or_default();
+    let first = match problems.as_slice() {
+        [Problem { line, code, message, .. }] => format!(": line {line}: {code}: {message}"),
+        [Problem { line, code, message, .. }, ..] if arguments.format.json => {
+            format!("; the first: line {line}: {code}: {message}")
+        }
+        _ => String::new(),
+    };
     let mut parts = Vec::new();
     if *refused > 0 {
         parts.push(format!("{} refused", counted(*refused, "event")));

@@ -8,8 +8,18 @@ use clap::Args;
 use proto::v1;
 
 const AFTER: &str = "\
-LOG is the next record to be written, STORED the next to be charged: equal when all is caught up. For each shard,
-events that arrived = charged + unpriced + unmetered + duplicate + rejected + parked + waiting.";
+LOG      the next record to be written
+STORED   the next record to be charged: as LOG when all is caught up
+EVENTS   arrivals; each of them is one of the following
+CHARGED  priced
+UNPR.    unpriced: a meter counts it, but no price of the customer's plans
+UNMET.   unmetered: no meter counts it
+DUPL.    a duplicate of an event that arrived before
+REJ.     rejected: it could not be read or priced
+PARKED   kept until something explains it, such as the declaration of its customer
+WAIT.    waits for its time, which is still to come
+
+`farthing usage --outcomes` lists those that are not charged, with the reason.";
 
 /// Shows how the shards of a server stand.
 #[derive(Debug, Args)]

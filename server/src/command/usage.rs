@@ -1,8 +1,9 @@
 //! `farthing usage`: what was used.
 
+use super::invoices::Shown;
 use crate::arguments::{Connection, Format};
 use crate::client::{Client, answer, instant_text, timestamp};
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 use crate::local::{grouped, local, moment};
 use crate::output::{self, Grid};
 use clap::{Args, ValueEnum};
@@ -74,6 +75,9 @@ struct Row {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> Result {
+    if arguments.from.zip(arguments.until).is_some_and(|(from, until)| from >= until) {
+        return Err(Failure::usage("--from must lie before --until"));
+    }
     let client = Client::connect(&arguments.connection).await?;
     if arguments.outcomes {
         return outcomes(&client, arguments).await;
@@ -86,6 +90,9 @@ pub(crate) async fn run(arguments: Arguments) -> Result {
         Some(By::Day) => v1::usage_request::By::Day,
         Some(By::Hour) => v1::usage_request::By::Hour,
     };
+    let filtered =
+        [arguments.customer.is_some(), arguments.meter.is_some(), arguments.from.is_some(), arguments.until.is_some()];
+    let filtered = filtered.contains(&true);
     let request = v1::UsageRequest {
         customer: arguments.customer.unwrap_or_default(),
         meter: arguments.meter.unwrap_or_default(),
@@ -98,7 +105,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result {
     if arguments.format.json {
         return output::json(&serde_json::json!({"usage": rows}));
     }
-    table(&rows, arguments.by.is_some(), &usage.time_zone)
+    let empty = if filtered { "No usage matches the filter." } else { "Nothing was used." };
+    table(&rows, arguments.by.is_some(), &usage.time_zone).print(empty)
 }
 
 fn row(row: v1::UsageRow) -> Row {
@@ -116,7 +124,7 @@ fn row(row: v1::UsageRow) -> Row {
     }
 }
 
-fn table(rows: &[Row], split: bool, zone: &str) -> Result {
+fn table(rows: &[Row], split: bool, zone: &str) -> Grid {
     let when = format!("{} ({zone})", if split { "FROM" } else { "PERIOD FROM" });
     let mut grid = Grid::new(&["CUSTOMER", &when, "PRICE", "GROUP", ">EVENTS", ">QUANTITY", ">AMOUNT"]);
     for row in rows {
@@ -130,7 +138,7 @@ fn table(rows: &[Row], split: bool, zone: &str) -> Result {
             &grouped(&row.amount),
         ]);
     }
-    grid.print("Nothing was used.")
+    grid
 }
 
 /// `a=1 b=2`.
@@ -145,13 +153,14 @@ async fn outcomes(client: &Client, arguments: Arguments) -> Result {
         page_size: 1000,
         page_token: String::new(),
     };
+    let filtered = !request.customer.is_empty() || !request.kinds.is_empty();
     // Each fate of an event is one outcome: without a wish for kinds, what was parked and explained since is left out.
     let all = request.kinds.is_empty();
     let mut outcomes: Vec<serde_json::Value> = Vec::new();
     loop {
         let page = answer(client.usage().outcomes(request.clone()).await)?;
         for outcome in &page.outcomes {
-            outcomes.push(serde_json::from_str(outcome).map_err(crate::failure::Failure::refused)?);
+            outcomes.push(serde_json::from_str(outcome).map_err(Failure::refused)?);
         }
         request.page_token = page.next_page_token;
         if request.page_token.is_empty() {
@@ -170,7 +179,7 @@ async fn outcomes(client: &Client, arguments: Arguments) -> Result {
         let event_type = if outcome.get("type").is_some() { field("type") } else { field("event_type") };
         grid.row([field("kind"), field("customer"), event_type, field("time"), field("id"), field("reason")]);
     }
-    grid.print("Every arrival was charged.")
+    grid.print(if filtered { "No arrival matches the filter." } else { "Every arrival was charged." })
 }
 
 /// Leaves out parked events that have another fate by now, and that they were explained.
@@ -194,6 +203,7 @@ fn unexplained(outcomes: Vec<serde_json::Value>) -> Vec<serde_json::Value> {
 
 async fn preview(client: &Client, arguments: Arguments) -> Result {
     let request = v1::PreviewRequest { customer: arguments.customer.unwrap_or_default() };
-    let documents = answer(client.usage().preview(request).await)?.invoices;
+    let v1::PreviewResponse { invoices, test } = answer(client.usage().preview(request).await)?;
+    let documents = invoices.into_iter().map(|document| Shown::preview(document, test)).collect();
     super::invoices::print_documents(documents, arguments.format)
 }

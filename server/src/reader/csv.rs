@@ -3,6 +3,7 @@
 use super::{Broken, Columns, Events, Located};
 use crate::client::timestamp;
 use crate::failure::{Context, Failure, Result};
+use crate::local::counted;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use pricing::time::Instant;
@@ -97,7 +98,7 @@ fn ends_with_cr_lf(path: &Path) -> Result<bool> {
 fn broken(error: &::csv::Error) -> String {
     match error.kind() {
         ::csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
-            format!("has {len} fields, the heading has {expected_len}")
+            format!("has {}, the heading has {expected_len}", counted(len, "field"))
         }
         ::csv::ErrorKind::Utf8 { .. } => "is not UTF-8 text".to_owned(),
         _ => error.to_string(),

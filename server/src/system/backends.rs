@@ -47,7 +47,7 @@ impl Backends {
         match self.config.log.as_ref().ok_or_else(|| missing("[log]"))? {
             config::Log::Embedded { dir, shards } => {
                 let options = embedded::log::Options::new(*shards);
-                let log = embedded::log::Log::open(dir, options).context(cannot_open(dir, "log"))?;
+                let log = embedded::log::Log::open(dir, options).context("the log cannot be opened")?;
                 Ok(Arc::new(log))
             }
             config::Log::Kafka { options, .. } => {

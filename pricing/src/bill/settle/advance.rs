@@ -1,6 +1,6 @@
 //! Fees in advance: what is billed when a cycle starts, and what is put right when it ends elsewhere than was thought.
 
-use super::draft::{Draft, Stage, dates, part_of, said};
+use super::draft::{Draft, Stage, part_of, said};
 use super::{Cycle, Scope, Taxed, discount};
 use crate::bill::{Error, Kind};
 use crate::currency::Currency;
@@ -104,7 +104,7 @@ fn discount_draft(
 
 /// A fee's name and dates; of a short cycle also what it is a part of.
 pub(super) fn fee_text(fee: &Fee, cycle: Cycle, scope: &Scope<'_>) -> String {
-    let (dates, share) = (dates(cycle.part, &scope.term.grid.zone), cycle.share());
+    let (dates, share) = (scope.term.grid.zone.stretch(cycle.part), cycle.share());
     let part = if share.is_full() { String::new() } else { part_of(share, scope.plan.currency.exact_text(fee.amount)) };
     [fee.id.as_str(), &dates, &part].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(", ")
 }
@@ -138,7 +138,7 @@ pub(crate) fn correct(
         (Kind::Fee, "", advance.period.end, cycle.part.end)
     };
     let stretch = Period { start: from, end: until };
-    let mut description = format!("{}, {word}{}", fee.id, dates(stretch, &term.grid.zone));
+    let mut description = format!("{}, {word}{}", fee.id, term.grid.zone.stretch(stretch));
     let share = Share::of(stretch, cycle.full);
     let shown = fee.amount.scale_by(i128::from(share.elapsed), i128::from(share.full))?;
     // Not where the full cycle is another than the one that was billed: then no share of it says the sum.

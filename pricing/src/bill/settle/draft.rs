@@ -5,7 +5,7 @@ use crate::bill::{Kind, Line};
 use crate::currency::Currency;
 use crate::id::SubscriptionId;
 use crate::number::{Amount, Quantity};
-use crate::period::{Period, Share, Zone};
+use crate::period::Share;
 use crate::plan::Off;
 
 /// A line with its exact amount: before tax, or with it where the plan's amounts hold it.
@@ -65,18 +65,6 @@ impl Draft {
 /// A sum of a full period, or what part of it a shorter one takes: `20.00`, `17 of 31 days of 20.00`.
 pub(crate) fn part_of(share: Share, whole: impl std::fmt::Display) -> String {
     if share.is_full() { whole.to_string() } else { format!("{share} of {whole}") }
-}
-
-/// A period as people write it: its first and last day where it is cut at midnights, or else its first moment and the
-/// first after it.
-pub(crate) fn dates(period: Period, zone: &Zone) -> String {
-    let (first, after) = (zone.date(period.start), zone.date(period.end));
-    let whole_days = zone.midnight(first) == Ok(period.start) && zone.midnight(after) == Ok(period.end);
-    match after.yesterday() {
-        Ok(last) if whole_days && first == last => first.to_string(),
-        Ok(last) if whole_days && first < last => format!("{first} to {last}"),
-        _ => format!("{} to {}", period.start, period.end),
-    }
 }
 
 /// A discount in words.

@@ -4,7 +4,7 @@ use super::draft::{Draft, Stage, part_of, said};
 use super::{Scope, Sum, discount};
 use crate::bill::{Error, Kind};
 use crate::curve::{self, Curve, Part};
-use crate::number::{self, Amount, Quantity};
+use crate::number::{self, Amount, Quantity, grouped};
 use crate::plan::Price;
 use crate::price::{self, Settled, Terms};
 use std::collections::BTreeMap;
@@ -99,16 +99,21 @@ impl Scope<'_> {
     /// What a line says beside the price's name; nothing where quantity and price say it all.
     fn detail(&self, price: &Price, terms: &Terms<'_>, events: u64, part: &Part) -> Option<String> {
         let (tier, money) = (part.tier, |amount| self.plan.currency.exact_text(amount));
+        let number = |quantity: Quantity| grouped(&quantity.to_string());
         match (part.kind, terms.curve) {
-            (curve::Kind::Included, _) => Some(format!("included, up to {}", part_of(self.share, price.included))),
+            (curve::Kind::Included, _) => {
+                Some(format!("included, up to {}", part_of(self.share, number(price.included))))
+            }
             (curve::Kind::Flat, _) => Some(format!("flat of tier {tier}")),
             (curve::Kind::Packages, Curve::Package { size, amount }) => {
-                Some(format!("{} packages of up to {size} at {}", part.quantity, money(*amount)))
+                let plural = if part.quantity == Quantity::ONE { "" } else { "s" };
+                let (count, size) = (number(part.quantity), number(*size));
+                Some(format!("{count} package{plural} of up to {size} at {}", money(*amount)))
             }
             (curve::Kind::Units, Curve::Dimensional { .. }) => Some(row(terms.curve, tier)),
             (curve::Kind::Units | curve::Kind::Packages, curve) => has_tiers(curve).then(|| format!("tier {tier}")),
             (curve::Kind::Whole, curve) => {
-                let used = format!("{} used", part.quantity);
+                let used = format!("{} used", number(part.quantity));
                 Some(match (curve, price.cap) {
                     (_, Some(cap)) if terms.limits.cap == Some(part.amount) && part.amount.is_positive() => {
                         format!("{used}, capped at {}", part_of(self.share, money(cap)))
@@ -127,6 +132,7 @@ impl Scope<'_> {
         let Curve::Percentage { rate, fixed, min, max } = curve else { return String::new() };
         let money = |amount: &Amount| self.plan.currency.exact_text(*amount);
         let plural = if events == 1 { "" } else { "s" };
+        let events = grouped(&events.to_string());
         let mut text = format!("{events} event{plural} at {}", rate.percent());
         if !fixed.is_zero() {
             text.push_str(&format!(" + {} each", money(fixed)));

@@ -22,19 +22,26 @@ pub(crate) struct Shown {
     issued: String,
     /// Until when it is to be paid; empty without terms.
     due_date: String,
+    /// Why it is held; empty where it is not.
+    reason: String,
     test: bool,
+    /// No bill: what one would be.
+    preview: bool,
 }
 
-impl From<String> for Shown {
-    fn from(document: String) -> Self {
-        Self { document, ..Self::default() }
+impl Shown {
+    /// What a bill would be.
+    pub(crate) fn preview(document: String, test: bool) -> Self {
+        Self { document, test, preview: true, ..Self::default() }
     }
 }
 
 impl From<v1::GetInvoiceResponse> for Shown {
     fn from(answer: v1::GetInvoiceResponse) -> Self {
         let issued = crate::client::instant_text(answer.issued.as_ref());
-        Self { document: answer.document, issued, due_date: answer.due_date, test: answer.test }
+        let reason = answer.summary.map(|summary| summary.reason).unwrap_or_default();
+        let v1::GetInvoiceResponse { document, due_date, test, .. } = answer;
+        Self { document, issued, due_date, reason, test, preview: false }
     }
 }
 
@@ -67,14 +74,18 @@ fn brief(number: &str) -> String {
 fn head(document: &Value, shown: &Shown, out: &mut String) -> std::fmt::Result {
     let number = field(document, "number");
     let title = match number.as_str() {
+        "" if shown.preview => "PREVIEW".to_owned(),
         "" => "Draft".to_owned(),
         number if field(document, "total").starts_with('-') => format!("Credit note {number}"),
         number => format!("Invoice {number}"),
     };
-    let status = format!("{}{}", if shown.test { "TEST · " } else { "" }, field(document, "status").to_uppercase());
+    let status = if shown.preview { String::new() } else { field(document, "status").to_uppercase() };
+    let marks = [if shown.test { "TEST" } else { "" }, &status].into_iter().filter(|mark| !mark.is_empty());
+    let marks = marks.collect::<Vec<_>>().join(" · ");
     let (period, zone) = (document.get("period").unwrap_or(&Value::Null), zone(document));
     writeln!(out, "{}", "━".repeat(WIDTH))?;
-    writeln!(out, " {title}{status:>width$}", width = (WIDTH - 2).saturating_sub(title.chars().count()))?;
+    let title = format!(" {title}{marks:>width$}", width = (WIDTH - 2).saturating_sub(title.chars().count()));
+    writeln!(out, "{}", title.trim_end())?;
     writeln!(out, " {}", field(document, "id"))?;
     writeln!(out, " {}", buyer(document))?;
     let (start, end) = (field(period, "start"), field(period, "end"));
@@ -87,7 +98,24 @@ fn head(document: &Value, shown: &Shown, out: &mut String) -> std::fmt::Result {
         dates.push_str(&format!(" · due {}", shown.due_date));
     }
     writeln!(out, " {dates}")?;
+    if !shown.reason.is_empty() {
+        wrap(&format!("Reason: {}", shown.reason), out)?;
+    }
     writeln!(out, "{}", "━".repeat(WIDTH))
+}
+
+/// A text in lines of the page.
+fn wrap(text: &str, out: &mut String) -> std::fmt::Result {
+    let mut line = String::new();
+    for word in text.split_whitespace() {
+        if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > WIDTH - 2 {
+            writeln!(out, " {line}")?;
+            line.clear();
+        }
+        let blank = if line.is_empty() { "" } else { " " };
+        line.push_str(&format!("{blank}{word}"));
+    }
+    writeln!(out, " {line}")
 }
 
 /// The customer: name, id, address and VAT number, as far as they are known.
@@ -213,5 +241,22 @@ pub(crate) fn field(value: &Value, name: &str) -> String {
         None | Some(Value::Null) => String::new(),
         Some(Value::String(text)) => text.clone(),
         Some(other) => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Shown, text};
+
+    #[test]
+    fn why_a_bill_is_held_stands_on_it_within_the_page() {
+        let reason = "its total 1,000.00 USD differs from the last, 1.00 USD, ".repeat(4);
+        let document = r#"{"id":"c/USD/2026-02-01T00:00:00Z","number":null,"status":"held","lines":[]}"#.to_owned();
+        let held = Shown { document: document.clone(), reason, test: true, ..Shown::default() };
+        let page = text(&held).unwrap();
+        assert!(page.contains("TEST · HELD\n") && page.contains("\n Reason: its total 1,000.00 USD differs"), "{page}");
+        assert!(page.lines().all(|line| line.chars().count() <= 100), "{page}");
+        let preview = text(&Shown::preview(document, false)).unwrap();
+        assert!(preview.contains(" PREVIEW\n") && !preview.contains("HELD"), "{preview}");
     }
 }

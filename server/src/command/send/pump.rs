@@ -210,10 +210,17 @@ async fn next(answers: &mut Streaming<v1::IngestResponse>) -> std::result::Resul
     }
 }
 
+fn has_code(status: &Status, code: proto::code::Code) -> bool {
+    status.get_error_details().error_info().is_some_and(|info| info.reason == code.as_str())
+}
+
 /// Which failures may pass. A connection that breaks shows as UNKNOWN, CANCELLED or INTERNAL with a transport error
 /// behind it.
 fn ended(status: &Status) -> Ended {
-    let failure = refusal(status);
+    let mut failure = refusal(status);
+    if let (Failure::Refused(message), true) = (&mut failure, has_code(status, proto::code::Code::TooManyEvents)) {
+        message.push_str("; --batch says how many go in one");
+    }
     let wait = status.get_details_retry_info().and_then(|info| info.retry_delay);
     let broken = std::error::Error::source(status).is_some();
     match status.code() {
