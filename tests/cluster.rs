@@ -2,9 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use servers::{ClickHouse, Kafka, Postgres};
 use std::path::Path;
-use tests::{Server, Stage, offline, without_numbers};
+use tests::{Backends, Server, Stage, migrate, offline, without_numbers};
 
 const START: &str = "2026-01-10T00:00:00Z";
 const LATER: &str = "2026-03-05T00:00:00Z";
@@ -45,24 +44,6 @@ fn events() -> String {
     lines
 }
 
-/// What every process of the cluster is told.
-fn config(folder: &Path, kafka: &Kafka, clickhouse: &ClickHouse, postgres: &Postgres) -> String {
-    let (dir, ca) = (folder.display(), postgres.ca_file());
-    std::fs::write(folder.join("password"), Postgres::PASSWORD).unwrap();
-    format!(
-        "listen = \"127.0.0.1:{{port}}\"\ntest_clock = \"{START}\"\n\
-         [log]\nkafka = {{brokers = \"{}\", topic = \"farthing\", shards = 4, replication = 1}}\n\
-         [charges]\nclickhouse = {{url = \"{}\", database = \"farthing\", user = \"default\"}}\n\
-         [books]\npostgres = {{url = \"{}\", password_file = \"{dir}/password\", ca_file = \"{}\"}}\n\
-         [rater]\ndata = \"{dir}/rater\"\nsnapshots = \"{dir}/copies\"\n\
-         [invoicer]\nname = \"biller\"\n",
-        kafka.bootstrap(),
-        clickhouse.url(),
-        postgres.url(),
-        ca.display()
-    )
-}
-
 /// The same on one machine.
 fn expected(folder: &Path) -> Vec<serde_json::Value> {
     std::fs::create_dir(folder.join("one")).unwrap();
@@ -78,28 +59,25 @@ fn expected(folder: &Path) -> Vec<serde_json::Value> {
 fn three_stages_bill_as_one_process_does_and_a_standby_takes_over() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    let (kafka, clickhouse, postgres) = (Kafka::start(1), ClickHouse::start(), Postgres::start());
+    let backends = Backends::start();
     std::fs::write(folder.join("events.ndjson"), events()).unwrap();
     std::fs::write(folder.join("catalog.yaml"), CATALOG).unwrap();
-    let config = config(folder, &kafka, &clickhouse, &postgres);
+    let config = backends.config(folder, "cluster", 4, START) + "[invoicer]\nname = \"biller\"\n";
     let file = |name: &str| folder.join(name).to_string_lossy().into_owned();
     std::fs::write(folder.join("migrate.toml"), config.replace("{port}", "0")).unwrap();
 
     // Nothing starts on what is not there, and says what to do.
     let early = offline(&["serve", "ingest", "--config", &file("migrate.toml")]).refused();
     assert!(early.contains("farthing migrate"), "{early}");
-    let migrate = ["migrate", "--config", &file("migrate.toml"), "--admin-key", &file("admin.key")];
-    offline(&migrate).ok();
-    offline(&migrate).ok();
-    let key = std::fs::read_to_string(folder.join("admin.key")).unwrap().trim().to_owned();
+    let key = migrate(folder, &config);
+    assert_eq!(migrate(folder, &config), key, "a second one changes nothing");
 
     let mut leader = Stage::start(folder, "invoicer-0", &config, &["invoicer"]);
     leader.wait_ready();
     let mut standby = Stage::start(folder, "invoicer-1", &config, &["invoicer"]);
     let mut ingest = Stage::start(folder, "ingest", &config, &["ingest"]);
-    let raters = config.replace("/rater\"", "/rater-{port}\"");
-    let mut first = Stage::start(folder, "rater-0", &raters, &["rater", "--pod", "rater-0/2"]);
-    let mut second = Stage::start(folder, "rater-1", &raters, &["rater", "--pod", "rater-1/2"]);
+    let mut first = Stage::start(folder, "rater-0", &config, &["rater", "--pod", "rater-0/2"]);
+    let mut second = Stage::start(folder, "rater-1", &config, &["rater", "--pod", "rater-1/2"]);
     ingest.wait_ready();
     first.wait_ready();
     second.wait_ready();
@@ -123,15 +101,7 @@ fn three_stages_bill_as_one_process_does_and_a_standby_takes_over() {
     assert!(said.code == 0 || said.err.contains("does not answer"), "{said:?}");
     tests::wait_until("the standby to lead", || standby.metric("farthing_invoicer_leader", "") == Some(1));
     standby.farthing(&key, &["clock", "advance", "--to", LATER]).ok();
-    let list = standby.farthing(&key, &["invoices", "list", "--json"]).json();
-    let ids: Vec<&str> = list["invoices"].as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap()).collect();
-    let billed: Vec<serde_json::Value> = ids
-        .iter()
-        .flat_map(|id| {
-            let shown = standby.farthing(&key, &["invoices", "show", id, "--json"]).json();
-            shown["invoices"].as_array().cloned().unwrap()
-        })
-        .collect();
+    let billed = standby.invoices(&key);
     assert!(billed.len() >= 8, "{} bills", billed.len());
     assert_eq!(without_numbers(billed), without_numbers(expected(folder)));
     standby.farthing(&key, &["check"]).ok();

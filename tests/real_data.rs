@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use tests::{Server, offline, python, root, run, wait_until};
+use tests::{Backends, Server, Stage, migrate, offline, python, root, run, wait_until, without_numbers};
 
 /// After the last request of the data.
 const CLOCK: &str = "2023-11-16T20:00:00Z";
@@ -108,6 +108,46 @@ fn bills_equal_the_independent_computation_and_survive_two_kills() {
     issued.sort_by_key(key);
     rated.sort_by_key(key);
     assert_eq!(rated, issued);
+}
+
+/// One process per stage on real Kafka, ClickHouse and PostgreSQL, with so many shards.
+fn clustered(folder: &Path, backends: &Backends, shards: u16, events: &str) -> Vec<serde_json::Value> {
+    let name = format!("shards{shards}");
+    let folder = folder.join(&name);
+    std::fs::create_dir(&folder).unwrap();
+    let config = backends.config(&folder, &name, shards, CLOCK);
+    let key = migrate(&folder, &config);
+    let mut invoicer = Stage::start(&folder, "invoicer", &config, &["invoicer"]);
+    let mut ingest = Stage::start(&folder, "ingest", &config, &["ingest"]);
+    let mut rater = Stage::start(&folder, "rater", &config, &["rater"]);
+    [&mut invoicer, &mut ingest, &mut rater].into_iter().for_each(Stage::wait_ready);
+    invoicer.farthing(&key, &["apply", "-f", &catalog()]).ok();
+    ingest.farthing(&key, &send_arguments(events)).ok();
+    invoicer.farthing(&key, &["clock", "advance", "--to", ISSUED]).ok();
+    let invoices = invoicer.invoices(&key);
+    invoicer.farthing(&key, &["check"]).ok();
+    invoices
+}
+
+#[test]
+fn a_cluster_bills_the_same_with_1_3_and_64_shards() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let events = prepare("csv", &folder.join("events.csv"));
+    let one = folder.join("one");
+    std::fs::create_dir(&one).unwrap();
+    let server = Server::start(&one, &["--test-clock", CLOCK]);
+    server.farthing(&["apply", "-f", &catalog()]).ok();
+    server.farthing(&send_arguments(&events)).ok();
+    server.advance(ISSUED);
+    let expected = without_numbers(server.invoices());
+    drop(server);
+    let backends = Backends::start();
+    for shards in [1, 3, 64] {
+        let invoices = clustered(folder, &backends, shards, &events);
+        expect_exact(folder, &invoices);
+        assert_eq!(without_numbers(invoices), expected, "{shards} shards");
+    }
 }
 
 fn arrivals(server: &Server) -> u64 {

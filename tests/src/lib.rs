@@ -1,7 +1,12 @@
 //! Runs the real `farthing` program for end-to-end tests: starts it, kills it, speaks to it as a user would.
 
+// A process; events on their way to it; all processes of a cluster, on real servers.
+pub mod cluster;
+mod sender;
 mod stage;
 
+pub use cluster::{Backends, Cluster, migrate};
+pub use sender::Sender;
 pub use stage::{Stage, curl};
 
 use std::io::Read;
@@ -35,10 +40,13 @@ pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
 }
 
-/// The program under test, built once by the same cargo that runs the test.
+/// The program under test: the one that `FARTHING` names, or built once by the same cargo that runs the test.
 pub fn farthing() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
+        if let Some(program) = std::env::var_os("FARTHING") {
+            return program.into();
+        }
         // All of the workspace, since a part of it would choose other features of what it depends on, and compile that anew.
         let build = ["build", "--quiet", "--workspace", "--all-targets"];
         let status = Command::new(env!("CARGO")).args(build).current_dir(root()).status();
@@ -63,6 +71,17 @@ pub fn without_numbers(mut bills: Vec<serde_json::Value>) -> Vec<serde_json::Val
     taken.sort_unstable();
     assert_eq!(taken, (1..=taken.len()).map(Some).collect::<Vec<_>>(), "numbers have no gap");
     bills
+}
+
+/// All bills that a server lists, as `invoices show --json` gives them.
+#[track_caller]
+fn bills(farthing: impl Fn(&[&str]) -> Said) -> Vec<serde_json::Value> {
+    let list = farthing(&["invoices", "list", "--json"]).json();
+    let shown = list["invoices"].as_array().into_iter().flatten().map(|summary| {
+        let id = summary["id"].as_str().unwrap_or_default();
+        farthing(&["invoices", "show", id, "--json"]).json()
+    });
+    shown.flat_map(|shown| shown["invoices"].as_array().cloned().unwrap_or_default()).collect()
 }
 
 /// Runs a command to its end.
@@ -138,6 +157,11 @@ impl Server {
         self.child.kill().and_then(|()| self.child.wait()).unwrap_or_else(|error| panic!("kill: {error}"));
     }
 
+    /// SIGTERM, and its exit status.
+    pub fn stop(mut self) -> i32 {
+        terminate(&mut self.child)
+    }
+
     /// Starts it again on the same data and port.
     pub fn restart(&mut self) {
         self.child = spawn(&self.data, self.port, &self.arguments);
@@ -192,15 +216,7 @@ impl Server {
     /// All invoices as `invoices show --json` gives them, ordered by customer, currency, start.
     #[track_caller]
     pub fn invoices(&self) -> Vec<serde_json::Value> {
-        let list = self.farthing(&["invoices", "list", "--json"]).json();
-        let ids = list["invoices"].as_array().cloned().unwrap_or_default();
-        ids.iter()
-            .flat_map(|summary| {
-                let id = summary["id"].as_str().unwrap_or_default();
-                let shown = self.farthing(&["invoices", "show", id, "--json"]).json();
-                shown["invoices"].as_array().cloned().unwrap_or_default()
-            })
-            .collect()
+        bills(|arguments| self.farthing(arguments))
     }
 
     fn wait_ready(&mut self) {
@@ -239,6 +255,12 @@ fn spawn(data: &Path, port: u16, arguments: &[String]) -> Child {
         .stderr(log)
         .spawn()
         .unwrap_or_else(|error| panic!("farthing serve: {error}"))
+}
+
+/// SIGTERM, and its exit status.
+pub(crate) fn terminate(child: &mut Child) -> i32 {
+    let _ = Command::new("kill").args(["-s", "TERM", &child.id().to_string()]).status();
+    child.wait().ok().and_then(|status| status.code()).unwrap_or(-1)
 }
 
 pub(crate) fn free_port() -> u16 {

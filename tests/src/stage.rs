@@ -74,9 +74,19 @@ impl Stage {
         run(Command::new(farthing()).args(arguments).env("FARTHING_SERVER", self.url()).env("FARTHING_KEY", key))
     }
 
+    /// The file that it writes on standard error to.
+    pub fn log(&self) -> &Path {
+        &self.log
+    }
+
     /// What it wrote on standard error.
     pub fn said(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Whether it still runs.
@@ -105,8 +115,7 @@ impl Stage {
 
     /// SIGTERM, and its exit status.
     pub fn stop(mut self) -> i32 {
-        let _ = Command::new("kill").args(["-s", "TERM", &self.child.id().to_string()]).status();
-        self.child.wait().ok().and_then(|status| status.code()).unwrap_or(-1)
+        super::terminate(&mut self.child)
     }
 }
 

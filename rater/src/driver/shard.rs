@@ -108,12 +108,13 @@ impl Task {
             if let Some(reason) = self.progress.borrow().refused.clone() {
                 return Stand::Final(reason);
             }
-            self.promote().await;
             if self.is_snapshot_due(fold)
                 && let Err(reason) = self.write_snapshot(fold).await
             {
                 return Stand::Final(reason);
             }
+            // After it was written: what it stands on may be stored already, and nothing else need happen here for long.
+            self.promote().await;
             match self.next_event(fold).await {
                 Event::Stop => return Stand::Stopped,
                 Event::Progress => self.show(fold),
