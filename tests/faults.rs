@@ -191,7 +191,8 @@ fn one_broker_of_three_is_not_missed() {
     let config = format!(
         "listen = \"127.0.0.1:{{port}}\"\ntest_clock = \"2026-01-28T00:00:00Z\"\n\
          [log]\nkafka = {{brokers = \"{}\", topic = \"farthing\", shards = 4, replication = 3}}\n\
-         [charges]\nembedded = {{dir = \"{1}\"}}\n[books]\nembedded = {{dir = \"{1}\"}}\n[rater]\ndata = \"{1}\"\n",
+         [charges]\nembedded = {{dir = \"{1}\"}}\n[books]\nembedded = {{dir = \"{1}\"}}\n\
+         [rater]\ndata = \"{1}\"\nvolume_only = true\n",
         kafka.bootstrap(),
         dir.display()
     );
