@@ -217,7 +217,7 @@ codes! {
     Conflict = "CONFLICT" UNAVAILABLE,
     /// Books, charges or log cannot be reached now.
     StorageUnavailable = "STORAGE_UNAVAILABLE" UNAVAILABLE,
-    /// The answer has too many rows, or numbers larger than can be kept exactly.
+    /// The answer has too many rows (usage: 10,000), or numbers larger than can be kept exactly.
     AnswerTooLarge = "ANSWER_TOO_LARGE" CONFLICT,
     /// The books hold what cannot be read.
     BooksDamaged = "BOOKS_DAMAGED" INTERNAL,

@@ -104,7 +104,10 @@ pub(super) fn one_seller<'a>(
             let was = base.subscriptions.get(&entry.id).filter(|_| term.from <= log_time);
             let was = was.and_then(|_| base.seller_for(customer, plan));
             let now = next.seller_for(customer, plan);
-            if let (Some(was), None) = (was, now) {
+            let is_anybody = || next.sellers.values().any(|seller| !seller.ended);
+            if let (Some(was), None) = (was, now)
+                && is_anybody()
+            {
                 let message = format!(
                     "is billed by '{}', and would be by nobody: there are several sellers now, so name it as the `seller` of \
                      customer '{customer}' or of plan '{}'",

@@ -265,7 +265,8 @@ async fn unsent_rows_have_one_limit_for_all_shards() {
     let unsent = |shards: &[super::ShardStatus]| shards.iter().map(|shard| shard.unsent_bytes).sum::<u64>();
     let is_read = |shards: &[super::ShardStatus]| shards.iter().all(|shard| shard.next >= Offset(54));
     status.until(|shards| unsent(shards) > 10_000 || is_read(shards)).await;
-    assert!(unsent(&status.shards()) < 40_000, "{:?}", status.shards());
+    // The limit, and what each shard reads at a time; a limit for each shard would let 80,000 wait.
+    assert!(unsent(&status.shards()) < 60_000, "{:?}", status.shards());
     world.faults.heal();
     for shard in sample::count(8).all() {
         stored(&driver, usize::from(shard.0), end(&world, shard).await).await;

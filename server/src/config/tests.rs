@@ -77,7 +77,7 @@ fn what_cannot_be_is_refused_with_its_place() {
         ("127.0.0.1:9700", "0.0.0.0:9700", &["can be reached from other machines", "allow_plaintext = true"]),
         ("127.0.0.1:9700", "nowhere", &["line 2", "invalid socket address"]),
         ("log = \"json\"", "log = \"xml\"", &["xml", "json"]),
-        ("[rater]\ndata", "[health]\nlisten = 9601\n[rater]\ndata", &["line 16", "9601"]),
+        ("[rater]\ndata", "[health]\nlisten = 9601\n[rater]\ndata", &["line 15", "9601"]),
         ("[telemetry]", "[tls]\ncert_file = \"/c\"\n[telemetry]", &["key_file"]),
     ];
     for (good, bad, words) in cases {
