@@ -196,9 +196,11 @@ async fn tls_is_what_the_url_says(server: &Postgres) {
         options.ca_file = options.ca_file.filter(|_| ca);
         postgres::Books::open(options)
     };
-    for mode in ["disable", "prefer", "require", "verify-ca", "verify-full"] {
+    for mode in ["prefer", "require", "verify-ca", "verify-full"] {
         with(mode, true).await.unwrap_or_else(|error| panic!("{mode}: {error}"));
     }
+    let both = with("disable", true).await.unwrap_err().to_string();
+    assert!(both.contains("a ca_file goes with TLS"), "{both}");
     with("disable", false).await.unwrap();
     for mode in ["prefer", "require", "verify-full"] {
         let untrusted = with(mode, false).await.unwrap_err().to_string();
