@@ -16,6 +16,14 @@ use storage::sim::World;
 use support::broken::Broken;
 use support::{CATALOG, System, acme, at, options, parts};
 
+/// A year in advance, sold to c-1 on top.
+const YEARLY: &str = r"
+apiVersion: farthing/v1
+tenant: acme
+plans: [{id: yearly, currency: USD, every: year, fees: [{id: base, amount: 120.00, when: advance}]}]
+subscriptions: [{id: s-9, customer: c-1, plan: yearly, from: 2026-02-01, anchor: 02-01}]
+";
+
 #[tokio::test(start_paused = true)]
 async fn a_period_becomes_an_invoice_after_its_review() {
     let mut system = System::running().await;
@@ -312,13 +320,7 @@ async fn a_fee_that_came_after_the_last_bill_opens_late() {
     let system = System::new("2026-01-01T00:00:00Z").await;
     system.apply(&CATALOG.replace("from: 2026-01-01}", "from: 2026-01-01, until: 2026-02-01}")).await.unwrap();
     system.advance("2026-02-03T12:00:00Z").await.unwrap();
-    let yearly = r"
-apiVersion: farthing/v1
-tenant: acme
-plans: [{id: yearly, currency: USD, every: year, fees: [{id: base, amount: 120.00, when: advance}]}]
-subscriptions: [{id: s-9, customer: c-1, plan: yearly, from: 2026-02-01, anchor: 02-01}]
-";
-    system.apply(yearly).await.unwrap();
+    system.apply(YEARLY).await.unwrap();
     system.advance("2026-02-06T00:00:00Z").await.unwrap();
     let summary = system.summary().await;
     let opened = "c-1/USD/2026-02-02T00:00:00Z issued 120.00".to_owned();
@@ -337,13 +339,7 @@ async fn what_a_held_bill_brings_along_stands_on_no_other() {
     system.advance("2026-02-01T02:30:00Z").await.unwrap();
     // Late usage of January, and a year in advance: both belong on the next bill, which is held for being so large.
     system.send("c-1", "2026-01-31T12:00:00Z", "100").await;
-    let yearly = r"
-apiVersion: farthing/v1
-tenant: acme
-plans: [{id: yearly, currency: USD, every: year, fees: [{id: base, amount: 120.00, when: advance}]}]
-subscriptions: [{id: s-9, customer: c-1, plan: yearly, from: 2026-02-01, anchor: 02-01}]
-";
-    system.apply(yearly).await.unwrap();
+    system.apply(YEARLY).await.unwrap();
     let bills = async || {
         let all = system.summary().await;
         all.into_iter().filter(|bill| bill.starts_with("c-1")).collect::<Vec<String>>()

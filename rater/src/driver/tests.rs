@@ -305,13 +305,19 @@ async fn ids_beyond_the_memory_limit_go_to_disk_and_are_known_after_a_restart() 
     driver.stop().await;
 }
 
-#[tokio::test]
-async fn a_log_that_ends_before_what_was_made_of_it_halts_its_shard() {
+/// A shard whose six records are folded and stored; its driver has stopped.
+async fn stored_up_to_six() -> World {
     let world = opened(1, 0).await;
     append(&world, Shard(0), [batch(0), batch(1)]).await;
     let driver = start(&world, options());
     stored(&driver, 0, Offset(6)).await;
     driver.stop().await;
+    world
+}
+
+#[tokio::test]
+async fn a_log_that_ends_before_what_was_made_of_it_halts_its_shard() {
+    let world = stored_up_to_six().await;
     // The log of an older backup. Its next records have the offsets of others, whose rows the store has.
     let older = opened(1, 0).await;
     append(&older, Shard(0), [batch(7)]).await;
@@ -329,11 +335,7 @@ async fn a_log_that_ends_before_what_was_made_of_it_halts_its_shard() {
 
 #[tokio::test]
 async fn a_log_that_the_charges_were_not_made_from_halts_its_shard() {
-    let world = opened(1, 0).await;
-    append(&world, Shard(0), [batch(0), batch(1)]).await;
-    let driver = start(&world, options());
-    stored(&driver, 0, Offset(6)).await;
-    driver.stop().await;
+    let world = stored_up_to_six().await;
     // One from an older backup that went on past the charges, and one with the same records but another key.
     let older = opened(1, 0).await;
     append(&older, Shard(0), [batch(0), batch(8), batch(9)]).await;
