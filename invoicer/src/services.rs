@@ -5,6 +5,7 @@
 mod access;
 mod admin;
 mod catalog;
+mod export;
 mod invoices;
 mod page;
 mod problem;

@@ -203,6 +203,8 @@ codes! {
     NoDocument = "NO_DOCUMENT" CONFLICT,
     /// The bill is not issued yet.
     NotIssued = "NOT_ISSUED" CONFLICT,
+    /// The document lacks what its electronic form needs, or has no such form.
+    DocumentLacking = "DOCUMENT_LACKING" CONFLICT,
     /// The system's clock is no test clock.
     NotTestClock = "NOT_TEST_CLOCK" CONFLICT,
     /// The clock cannot be moved now, or is another process' to move.

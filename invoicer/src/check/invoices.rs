@@ -128,7 +128,16 @@ fn remade(
         Ok(prepared) => prepared,
         Err(error) => return Some(format!("it cannot be made again: {error}")),
     };
-    let again = bill::document(&prepared.bill, Some(&invoice.id), bill::Status::Issued);
+    let issue_date = basis.party.time_zone.date(invoice.value.issued).to_string();
+    let issue = bill::Issue {
+        number: &invoice.id,
+        seller: basis.seller.as_ref(),
+        issue_date: &issue_date,
+        due_date: invoice.value.due_date.as_deref(),
+        test: invoice.value.test,
+        corrects: None,
+    };
+    let again = bill::issued(&prepared.bill, &issue);
     (again != invoice.value.canonical).then(|| {
         "made again from its charges it is another document; its bytes, its charges or its catalog changed".to_owned()
     })

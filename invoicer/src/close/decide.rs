@@ -137,7 +137,10 @@ impl Situation {
             (None, true) if zero && (is_empty || !asked) => Status::Skipped,
             (None, true) => Status::Issued,
         };
-        bill.document = content.as_ref().map(|content| bill::document(content, None, bill::Status::Draft));
+        bill.document = content.as_ref().map(|content| {
+            let seller = desk.seller(content).map(|seller| &seller.is);
+            bill::document(content, seller, None, bill::Status::Draft)
+        });
         Decision { bill, content, account, before: self.before, periods: self.periods, alarm }
     }
 }

@@ -1,6 +1,7 @@
 //! A tenant's catalog as bills need it: read once, kept until something was published.
 
 use pricing::bill::{Bill, Credit, Party, Plans, Tax};
+use pricing::catalog::entity::{Entry, Seller};
 use pricing::currency::{Currency, Rounding};
 use pricing::id::{CustomerId, SellerId, TaxId};
 use pricing::number::Rate;
@@ -8,6 +9,7 @@ use pricing::plan::PlanRef;
 use pricing::subscription::Subscription;
 use pricing::time::{Instant, Span};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// What bills of one tenant are made from.
 #[derive(Debug, Default)]
@@ -15,7 +17,7 @@ pub(crate) struct Desk {
     pub(crate) terms: Terms,
     pub(crate) plans: Plans,
     pub(crate) taxes: BTreeMap<TaxId, Tax>,
-    pub(crate) sellers: BTreeMap<SellerId, Seller>,
+    pub(crate) sellers: BTreeMap<SellerId, Arc<Entry<Seller>>>,
     pub(crate) customers: BTreeMap<CustomerId, Customer>,
 }
 
@@ -32,16 +34,6 @@ pub(crate) struct Terms {
     pub(crate) rounding: Rounding,
     /// Whether bills of nothing but zeros are issued, too.
     pub(crate) issue_zero: bool,
-}
-
-/// What numbers documents, and until when they are to be paid.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Seller {
-    pub(crate) prefix: String,
-    pub(crate) credit_prefix: String,
-    pub(crate) terms_days: Option<u32>,
-    /// It sells nothing more, but its documents are still its own.
-    pub(crate) ended: bool,
 }
 
 /// Who is billed, for what.
@@ -67,10 +59,12 @@ impl Desk {
     }
 
     /// Who numbers a bill: its seller, else the only one there is.
-    pub(crate) fn seller(&self, bill: &Bill) -> Option<SellerId> {
-        let mut there = self.sellers.iter().filter(|(_, seller)| !seller.ended);
-        let only = || there.next().filter(|_| there.next().is_none()).map(|(id, _)| id.clone());
-        bill.seller.clone().or_else(only)
+    pub(crate) fn seller(&self, bill: &Bill) -> Option<&Arc<Entry<Seller>>> {
+        let mut there = self.sellers.values().filter(|seller| !seller.ended);
+        match &bill.seller {
+            Some(named) => self.sellers.get(named),
+            None => there.next().filter(|_| there.next().is_none()),
+        }
     }
 
     /// The moment from which a late charge of a period can no longer come.

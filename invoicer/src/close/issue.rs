@@ -46,7 +46,7 @@ impl<'a> Numbers<'a> {
         let earlier = chain.open.get(&end);
         if decision.bill.status == Status::Issued {
             let Some(content) = decision.content.take() else { return Ok(None) };
-            let basis = basis(desk, customer, &decision);
+            let basis = basis(desk, customer, &content, &decision);
             let number = self.issue(draft, desk, customer, key, &content, basis, log_time).await?;
             decision.bill.number = Some(number);
             decision.bill.document = None;
@@ -84,7 +84,20 @@ impl<'a> Numbers<'a> {
         let series = self.series.entry(place).or_default();
         series.value.last += 1;
         let number = format!("{prefix}{}", series.value.last);
-        let canonical = bill::document(content, Some(&number), bill::Status::Issued);
+        let seller = desk.seller(content);
+        let due_date = due_date(desk, customer, content, log_time);
+        let issue_date = customer.party.time_zone.date(log_time).to_string();
+        let canonical = bill::issued(
+            content,
+            &bill::Issue {
+                number: &number,
+                seller: seller.map(|seller| &seller.is),
+                issue_date: &issue_date,
+                due_date: due_date.as_deref(),
+                test: self.test,
+                corrects: None,
+            },
+        );
         let hash = chained_hash(&series.value.hash, &canonical);
         let previous = std::mem::replace(&mut series.value.hash, hash.clone());
         let invoice = Invoice {
@@ -96,7 +109,7 @@ impl<'a> Numbers<'a> {
             hash,
             previous,
             issued: log_time,
-            due_date: due_date(desk, customer, content, log_time),
+            due_date,
             test: self.test,
             basis,
         };
@@ -164,10 +177,11 @@ fn after(desk: &Desk, chain: &Chain, decision: &Decision, log_time: Instant) -> 
 
 /// The prefix of a document's number, which names its series: no two series can give out the same number.
 fn prefix(desk: &Desk, content: &Bill, test: bool) -> String {
-    let seller = desk.seller(content);
-    let known = seller.as_ref().and_then(|seller| desk.sellers.get(seller));
+    let known = desk.seller(content);
+    let seller = known.map(|seller| &seller.id).or(content.seller.as_ref());
     let credit = content.total.0 < 0;
-    let named = known.map(|seller| if credit { seller.credit_prefix.as_str() } else { seller.prefix.as_str() });
+    let named =
+        known.and_then(|seller| if credit { seller.credit_prefix.as_deref() } else { seller.prefix.as_deref() });
     let mut prefix = match (named.filter(|named| !named.is_empty()), seller) {
         (Some(named), _) => named.to_owned(),
         (None, Some(seller)) if credit => format!("{seller}-CN-"),
@@ -186,16 +200,17 @@ fn prefix(desk: &Desk, content: &Bill, test: bool) -> String {
 
 /// The last day of the seller's terms, for what is to be paid.
 fn due_date(desk: &Desk, customer: &Customer, content: &Bill, issued: Instant) -> Option<String> {
-    let days = desk.sellers.get(&desk.seller(content)?)?.terms_days?;
+    let days = desk.seller(content)?.terms_days?;
     let date = customer.party.time_zone.date_after(issued, days).ok()?;
     (content.due.0 > 0).then(|| date.to_string())
 }
 
 /// What a later check needs to make the same document again.
-fn basis(desk: &Desk, customer: &Customer, decision: &Decision) -> Basis {
+fn basis(desk: &Desk, customer: &Customer, content: &Bill, decision: &Decision) -> Basis {
     Basis {
         account: decision.before.clone(),
         party: customer.party.clone(),
+        seller: desk.seller(content).map(|seller| seller.is.clone()),
         subscriptions: customer.subscriptions.clone(),
         credits: customer.credits.clone(),
         taxes: desk.taxes.clone(),

@@ -41,7 +41,12 @@ impl Closer {
             for (due, customer) in bills {
                 let late = std::mem::take(&mut late);
                 let prepared = self.prepare(&desk, tenant, &customer, due, &account, late).await?;
-                documents.push(bill::document(&prepared.bill, None, bill::Status::Draft));
+                documents.push(bill::document(
+                    &prepared.bill,
+                    desk.seller(&prepared.bill).map(|seller| &seller.is),
+                    None,
+                    bill::Status::Draft,
+                ));
                 account = prepared.account;
             }
         }

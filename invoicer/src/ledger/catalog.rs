@@ -5,7 +5,7 @@ use crate::close::desk::{self, Desk};
 use crate::publisher::{Announcement, Target};
 use pricing::bill::{Credit, Party, Tax};
 use pricing::catalog::settings::{Issue, Zero};
-use pricing::catalog::{Catalog, Change, Entity, Kind, entity};
+use pricing::catalog::{Catalog, Change, Entity, Kind};
 use pricing::id::{CustomerId, TenantId};
 use pricing::plan::PlanVersion;
 use pricing::time::Instant;
@@ -194,7 +194,7 @@ pub(crate) async fn desk(ledger: &Ledger, tenant: &TenantId) -> Result<Desk, Err
     let catalog = &loaded.catalog;
     let plans = catalog.plan_versions().map(|version| (version.plan.clone(), Arc::new(version.clone()))).collect();
     let taxes = catalog.taxes().iter().map(|(id, tax)| (id.clone(), Tax::from(&tax.is))).collect();
-    let sellers = catalog.sellers().iter().map(|(id, seller)| (id.clone(), numbering(seller))).collect();
+    let sellers = catalog.sellers().clone();
     let mut credits: BTreeMap<CustomerId, Vec<Credit>> = BTreeMap::new();
     for credit in catalog.credits().values() {
         credits.entry(credit.customer.clone()).or_default().push(Credit::from(&credit.is));
@@ -222,15 +222,5 @@ fn terms(catalog: &Catalog) -> desk::Terms {
         hold_above: billing.hold_above,
         rounding: billing.rounding,
         issue_zero: billing.zero == Zero::Issue,
-    }
-}
-
-fn numbering(seller: &entity::Entry<entity::Seller>) -> desk::Seller {
-    let text = |prefix: &Option<Arc<str>>| prefix.as_deref().unwrap_or_default().to_owned();
-    desk::Seller {
-        prefix: text(&seller.prefix),
-        credit_prefix: text(&seller.credit_prefix),
-        terms_days: seller.terms_days,
-        ended: seller.ended,
     }
 }

@@ -3,6 +3,7 @@
 use super::Kind;
 use crate::publisher::Target;
 use pricing::bill::{Account, Credit, Party, Tax};
+use pricing::catalog::entity::Seller;
 use pricing::currency::{Currency, Rounding};
 use pricing::id::{CustomerId, SubscriptionId, TaxId};
 use pricing::period::Period;
@@ -167,6 +168,9 @@ pub struct Basis {
     pub account: Account,
     /// Who was billed.
     pub party: Party,
+    /// Who sold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seller: Option<Seller>,
     /// The customer's subscriptions as they were.
     #[serde(default)]
     pub subscriptions: Vec<Subscription>,

@@ -1,6 +1,7 @@
 //! `InvoiceService`: bills and invoices.
 
 use super::access::Granted;
+use super::export::{Form, Source};
 use super::{Services, page, problem, words};
 use crate::ledger::{self, BasisPeriod, Filter, Invoice, Status as BillStatus, Stored, StoredBill};
 use pricing::bill::Kind as LineKind;
@@ -54,22 +55,18 @@ impl InvoiceService for Services {
     async fn export(&self, request: Request<v1::ExportRequest>) -> Result<Response<v1::ExportResponse>, Status> {
         let Granted { tenant, .. } = self.access.granted(request.metadata(), Scope::Read).await?;
         let asked = request.into_inner();
+        let form = Form::read(&asked.format, &asked.customization)?;
         let bill = self.bill(&tenant, &asked.id).await?;
-        let invoice = self.invoice(&tenant, &bill.value).await?.ok_or_else(|| {
-            let status = bill.value.status.word();
-            Problem::conflict(Code::NotIssued, format!("bill {} is {status}; only issued ones are exported", bill.id))
-        })?;
-        let (content, media_type) = match asked.format.as_str() {
-            "json" => (invoice.canonical, "application/json"),
-            "csv" => (invoice.csv, "text/csv; charset=utf-8; header=present"),
-            other => {
-                let message = format!("'{other}' is no format that can be exported; send json or csv");
-                return Err(Problem::invalid(Code::FormatUnknown, message)
-                    .with_violation("format", "json or csv")
-                    .into());
+        let source = match self.invoice(&tenant, &bill.value).await? {
+            Some(invoice) => Source { canonical: invoice.canonical, csv: invoice.csv },
+            None => {
+                let status = bill.value.status.word();
+                let message = format!("bill {} is {status}; only issued ones are exported", bill.id);
+                return Err(Problem::conflict(Code::NotIssued, message).into());
             }
         };
-        Ok(Response::new(v1::ExportResponse { content: content.into_bytes(), media_type: media_type.to_owned() }))
+        let content = form.render(source).await?;
+        Ok(Response::new(v1::ExportResponse { content, media_type: form.media_type().to_owned() }))
     }
 
     async fn issue(&self, request: Request<v1::GetInvoiceRequest>) -> Result<Response<v1::GetInvoiceResponse>, Status> {

@@ -52,6 +52,16 @@ pub(super) fn publisher(error: &publisher::Error) -> Problem {
     }
 }
 
+pub(super) fn document(error: &documents::Error) -> Problem {
+    match error {
+        documents::Error::NotIssued(_) => Problem::conflict(Code::NotIssued, error.to_string()),
+        documents::Error::Refused(_) | documents::Error::Lacking(_) => {
+            Problem::conflict(Code::DocumentLacking, error.to_string())
+        }
+        _ => Problem::internal(Code::BooksDamaged, error.to_string()),
+    }
+}
+
 pub(super) fn close(error: &close::Error) -> Problem {
     match error {
         close::Error::Ledger(error) => ledger(error),

@@ -71,6 +71,18 @@ pub struct Party {
     /// Its VAT identification number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vat_id: Option<Arc<str>>,
+    /// The language of its documents.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language: Option<Arc<str>>,
+    /// Where documents go.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<Arc<str>>,
+    /// What it wants them to name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<Arc<str>>,
+    /// Where it takes electronic documents.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<Arc<str>>,
     /// Whose dates it reads.
     #[serde(default = "Zone::utc")]
     pub time_zone: Zone,
@@ -220,8 +232,19 @@ pub enum Error {
 impl Party {
     /// Of a customer nothing is known of but its id.
     pub fn unknown(id: CustomerId) -> Self {
-        let (tax, seller, name, vat_id) = (None, None, None, None);
-        Self { id, tax, seller, name, address: entity::Address::default(), vat_id, time_zone: Zone::utc() }
+        Self {
+            id,
+            tax: None,
+            seller: None,
+            name: None,
+            address: entity::Address::default(),
+            vat_id: None,
+            language: None,
+            email: None,
+            reference: None,
+            endpoint: None,
+            time_zone: Zone::utc(),
+        }
     }
 }
 
@@ -234,6 +257,10 @@ impl From<&entity::Customer> for Party {
             name: customer.name.clone(),
             address: customer.address.clone(),
             vat_id: customer.vat_id.clone(),
+            language: customer.language.clone(),
+            email: customer.email.clone(),
+            reference: customer.reference.clone(),
+            endpoint: customer.endpoint.clone(),
             time_zone: customer.time_zone.clone(),
         }
     }

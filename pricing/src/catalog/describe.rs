@@ -1,7 +1,7 @@
 //! Entities as a file would declare them: the way back to YAML, and the two sides of a diff.
 
 use super::Catalog;
-use super::entity::{Address, Credit, CreditKind, Customer, Entity, Entry, Seller, Subscribe, Tax};
+use super::entity::{Address, Contact, Credit, CreditKind, Customer, Entity, Entry, Seller, Subscribe, Tax};
 use super::read_meter::{LEVEL_UNITS, ROUNDINGS};
 use super::settings::{Billing, Issue, Limits, Settings, Zero};
 use super::tree::{Field, Tree};
@@ -284,8 +284,27 @@ fn seller(seller: &Seller) -> Tree {
         option("credit_prefix", seller.credit_prefix.as_ref()),
         option("terms_days", seller.terms_days),
         option("iban", seller.iban.as_ref()),
+        option("bic", seller.bic.as_ref()),
         option("currency", seller.currency),
+        exchange_rates(seller),
+        option("registration", seller.registration.as_ref()),
+        contact(&seller.contact),
+        option("endpoint", seller.endpoint.as_ref()),
     ])
+}
+
+fn exchange_rates(seller: &Seller) -> Field {
+    let rates = seller.exchange_rates.iter().map(|(currency, rate)| text(currency.code(), rate));
+    many("exchange_rates", Tree::Map(rates.collect()))
+}
+
+fn contact(contact: &Contact) -> Field {
+    let parts = vec![
+        option("name", contact.name.as_ref()),
+        option("phone", contact.phone.as_ref()),
+        option("email", contact.email.as_ref()),
+    ];
+    many("contact", Tree::Map(parts))
 }
 
 fn tax(tax: &Tax) -> Tree {
@@ -309,6 +328,8 @@ fn customer(customer: &Customer) -> Tree {
         option("language", customer.language.as_ref()),
         option("email", customer.email.as_ref()),
         option("vat_id", customer.vat_id.as_ref()),
+        option("reference", customer.reference.as_ref()),
+        option("endpoint", customer.endpoint.as_ref()),
     ])
 }
 

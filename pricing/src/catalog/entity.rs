@@ -1,5 +1,7 @@
 //! What a tenant declares. Each entity can be kept as one JSON document.
 
+mod anchor;
+
 use super::date::Moment;
 use super::settings::Settings;
 use crate::currency::Currency;
@@ -8,7 +10,7 @@ use crate::group::Filter;
 use crate::id::{CreditId, CustomerId, PlanId, PriceId, SellerId, SubscriptionId, TaxId};
 use crate::meter::Meter;
 use crate::number::{Amount, Rate};
-use crate::period::{Anchor, Every, Zone};
+use crate::period::Zone;
 use crate::plan::PlanVersion;
 use crate::subscription::{self, When};
 use crate::time::Instant;
@@ -16,6 +18,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
+
+pub use anchor::AnchorText;
 
 /// An entity as it stands.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -95,9 +99,38 @@ pub struct Seller {
     /// Where to pay.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub iban: Option<Arc<str>>,
+    /// The bank of [`Seller::iban`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bic: Option<Arc<str>>,
     /// What it keeps its accounts in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub currency: Option<Currency>,
+    /// What one unit of another currency is worth in [`Seller::currency`], as finance states it: for the tax on documents.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub exchange_rates: BTreeMap<Currency, Rate>,
+    /// Its entry in the register of companies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registration: Option<Arc<str>>,
+    /// Whom to ask.
+    #[serde(default, skip_serializing_if = "Contact::is_empty")]
+    pub contact: Contact,
+    /// Where electronic documents come from: `SCHEME:ADDRESS`, the scheme a code of the EAS list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<Arc<str>>,
+}
+
+/// Whom to ask.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Contact {
+    /// A person or a department.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<Arc<str>>,
+    /// A number to call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phone: Option<Arc<str>>,
+    /// An address to write to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<Arc<str>>,
 }
 
 /// A postal address.
@@ -177,6 +210,12 @@ pub struct Customer {
     /// Its VAT identification number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vat_id: Option<Arc<str>>,
+    /// What it wants its documents to name: its order, cost centre or Leitweg-ID.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<Arc<str>>,
+    /// Where it takes electronic documents: `SCHEME:ADDRESS`, the scheme a code of the EAS list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<Arc<str>>,
 }
 
 /// A subscription: as declared last, and the timeline that came of it.
@@ -221,18 +260,6 @@ pub struct Subscribe {
     /// Curves that replace those of the plan.
     #[serde(default)]
     pub overrides: BTreeMap<PriceId, Curve>,
-}
-
-/// An anchor as written: what it means depends on the plan's period.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum AnchorText {
-    /// A day of the month, or (1 = Monday) of the week.
-    Number(u8),
-    /// A day of the week by name.
-    Weekday(u8),
-    /// Month and day.
-    MonthDay(u8, u8),
 }
 
 /// A grant of credit.
@@ -292,6 +319,13 @@ impl Address {
     }
 }
 
+impl Contact {
+    /// True when nothing is known.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 impl Deref for Subscription {
     type Target = Subscribe;
     fn deref(&self) -> &Subscribe {
@@ -312,59 +346,6 @@ impl Category {
             Self::AE => "AE",
             Self::G => "G",
             Self::O => "O",
-        }
-    }
-}
-
-const WEEKDAYS: [&str; 7] = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
-
-impl AnchorText {
-    /// Reads a number, a weekday's name, or MM-DD.
-    pub fn read(text: &str) -> Option<Self> {
-        if let Ok(number) = text.parse::<u8>() {
-            return (1..=31).contains(&number).then_some(Self::Number(number));
-        }
-        let lower = text.to_ascii_lowercase();
-        let named = |name: &&str| **name == lower || (lower.len() == 3 && name.starts_with(&lower));
-        if let Some(at) = WEEKDAYS.iter().position(named) {
-            return u8::try_from(at + 1).ok().map(Self::Weekday);
-        }
-        let (month, day) = text.split_once('-').filter(|(month, day)| month.len() == 2 && day.len() == 2)?;
-        let (month, day) = (month.parse::<u8>().ok()?, day.parse::<u8>().ok()?);
-        let longest = match month {
-            2 => 29,
-            4 | 6 | 9 | 11 => 30,
-            1..=12 => 31,
-            _ => return None,
-        };
-        (1..=longest).contains(&day).then_some(Self::MonthDay(month, day))
-    }
-
-    /// What it means for periods of a length; the error says what would be allowed.
-    ///
-    /// # Errors
-    /// What an anchor of such periods looks like.
-    pub fn resolve(self, every: Every) -> Result<Anchor, &'static str> {
-        match (every, self) {
-            (Every::Week, Self::Number(day @ 1..=7) | Self::Weekday(day)) => Ok(Anchor::Weekday(day)),
-            (Every::Month, Self::Number(day)) => Ok(Anchor::Day(day)),
-            (Every::Quarter | Every::Year, Self::MonthDay(month, day)) => Ok(Anchor::MonthDay(month, day)),
-            (Every::Week, _) => Err("a weekday, such as monday or 1"),
-            (Every::Month, _) => Err("a day of the month from 1 to 31 (31: the last)"),
-            (Every::Quarter | Every::Year, _) => Err("a month and a day, such as 04-01"),
-            (Every::Hour | Every::Day, _) => Err("none: hours and days are cut by the clock"),
-        }
-    }
-}
-
-impl fmt::Display for AnchorText {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Number(number) => write!(out, "{number}"),
-            Self::Weekday(day) => {
-                out.write_str(WEEKDAYS.get(usize::from(day.saturating_sub(1))).copied().unwrap_or("monday"))
-            }
-            Self::MonthDay(month, day) => write!(out, "{month:02}-{day:02}"),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Sellers, taxes, customers, subscriptions and credits out of a file.
 
-use super::entity::{Address, AnchorText, Category, Credit, CreditKind, Customer, Seller, Subscribe, Tax};
+use super::entity::{Address, AnchorText, Category, Contact, Credit, CreditKind, Customer, Seller, Subscribe, Tax};
 use super::read_meter::{filter, id};
 use super::read_plan::{override_curve, share};
 use super::reader::{Fields, Value};
@@ -13,8 +13,22 @@ use crate::subscription::When;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-const SELLER: [&str; 9] =
-    ["id", "name", "address", "vat_id", "prefix", "credit_prefix", "terms_days", "iban", "currency"];
+const SELLER: [&str; 14] = [
+    "id",
+    "name",
+    "address",
+    "vat_id",
+    "prefix",
+    "credit_prefix",
+    "terms_days",
+    "iban",
+    "bic",
+    "currency",
+    "exchange_rates",
+    "registration",
+    "contact",
+    "endpoint",
+];
 
 pub(super) fn seller(value: &Value<'_>) -> Option<Seller> {
     let mut fields = Fields::open(value, &SELLER)?;
@@ -30,8 +44,53 @@ pub(super) fn seller(value: &Value<'_>) -> Option<Seller> {
         credit_prefix: prefix("credit_prefix"),
         terms_days: fields.whole("terms_days"),
         iban: fields.text("iban"),
+        bic: fields.text("bic"),
         currency: fields.parse("currency"),
+        exchange_rates: exchange_rates(&fields),
+        registration: fields.text("registration"),
+        contact: contact(&fields),
+        endpoint: endpoint(&fields),
     })
+}
+
+fn contact(fields: &Fields<'_>) -> Contact {
+    let Some(value) = fields.get("contact") else { return Contact::default() };
+    let Some(fields) = Fields::open(&value, &["name", "phone", "email"]) else { return Contact::default() };
+    Contact { name: fields.text("name"), phone: fields.text("phone"), email: fields.text("email") }
+}
+
+/// What one unit of each currency is worth in the seller's own.
+fn exchange_rates(fields: &Fields<'_>) -> BTreeMap<Currency, Rate> {
+    let entries = fields.get("exchange_rates").map(|value| value.map()).unwrap_or_default();
+    let one = |(key, value): (&super::node::Key, Value<'_>)| {
+        let currency = Currency::new(&key.text).map_err(|error| value.refuse(error.to_string())).ok();
+        let rate = value.number::<Rate>()?;
+        if !rate.is_positive() {
+            value.refuse("a rate is above zero: what one unit is worth in the seller's own currency");
+        }
+        Some((currency?, rate))
+    };
+    let rates: BTreeMap<Currency, Rate> = entries.into_iter().filter_map(one).collect();
+    if !rates.is_empty() && !fields.has("currency") {
+        fields.refuse("'exchange_rates' lead into the seller's own currency: write 'currency', too");
+    }
+    rates
+}
+
+/// Where electronic documents go to or come from.
+fn endpoint(fields: &Fields<'_>) -> Option<Arc<str>> {
+    let value = fields.get("endpoint")?;
+    let found = value.text()?;
+    let well_formed = found.split_once(':').is_some_and(|(scheme, address)| {
+        let code = scheme == "EM" || (scheme.len() == 4 && scheme.bytes().all(|byte| byte.is_ascii_digit()));
+        code && !address.is_empty() && !address.contains(' ')
+    });
+    if !well_formed {
+        value.refuse(format!(
+            "found '{found}'; write SCHEME:ADDRESS, such as 9930:DE123456789 or EM:billing@example.com"
+        ));
+    }
+    Some(Arc::from(found))
 }
 
 fn address(fields: &Fields<'_>) -> Address {
@@ -70,7 +129,8 @@ pub(super) fn tax(value: &Value<'_>) -> Option<Tax> {
     Some(Tax { id, category, rate: rate.unwrap_or(Rate::ZERO), reason: fields.text("reason") })
 }
 
-const CUSTOMER: [&str; 9] = ["id", "name", "address", "time_zone", "tax", "seller", "language", "email", "vat_id"];
+const CUSTOMER: [&str; 11] =
+    ["id", "name", "address", "time_zone", "tax", "seller", "language", "email", "vat_id", "reference", "endpoint"];
 
 pub(super) fn customer(value: &Value<'_>) -> Option<Customer> {
     let mut fields = Fields::open(value, &CUSTOMER)?;
@@ -96,6 +156,8 @@ pub(super) fn customer(value: &Value<'_>) -> Option<Customer> {
         language: fields.text("language"),
         email,
         vat_id: fields.text("vat_id"),
+        reference: fields.text("reference"),
+        endpoint: endpoint(&fields),
     })
 }
 

@@ -179,6 +179,11 @@ impl World {
         })
     }
 
+    /// The tenant's first seller.
+    pub(crate) fn seller(&self) -> Option<pricing::catalog::entity::Seller> {
+        self.catalog.sellers().values().next().map(|seller| seller.is.clone())
+    }
+
     /// The lines of the last bill, in short: kind, description, exact amount, printed amount.
     pub(crate) fn lines(&self) -> Vec<String> {
         let bill = self.bills.last().unwrap();

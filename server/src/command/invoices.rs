@@ -18,7 +18,7 @@ Examples:
   farthing invoices list --customer c-1
   farthing invoices show ACME-17                            by number
   farthing invoices show c-1/USD/2026-02-01T00:00:00Z      or by id: CUSTOMER/CURRENCY/END
-  farthing invoices export ACME-17 --format csv --output invoice.csv";
+  farthing invoices export ACME-17 --format ubl --customization xrechnung --output invoice.xml";
 
 /// Lists, shows, issues, waives and exports bills.
 #[derive(Debug, Args)]
@@ -81,9 +81,12 @@ enum Action {
         /// Number or id.
         #[arg(value_name = "NUMBER|ID")]
         invoice: String,
-        /// As what: the canonical JSON, or one CSV row for each line.
+        /// As what: EN 16931 UBL, the canonical JSON, or one CSV row for each line.
         #[arg(long, value_enum, default_value_t = ExportFormat::Json)]
         format: ExportFormat,
+        /// Of UBL: the rules that it follows.
+        #[arg(long, value_enum, default_value_t = Customization::En16931)]
+        customization: Customization,
         /// Where to; standard output without it.
         #[arg(long, value_name = "FILE")]
         output: Option<PathBuf>,
@@ -102,8 +105,17 @@ enum Status {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum ExportFormat {
+    Ubl,
     Json,
     Csv,
+}
+
+/// Which rules UBL follows beside EN 16931 itself.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Customization {
+    En16931,
+    Peppol,
+    Xrechnung,
 }
 
 /// A summary as JSON.
@@ -149,8 +161,13 @@ pub(crate) async fn run(arguments: Arguments) -> Result {
             let waived = answer(Client::connect(&connection).await?.invoices().waive(request).await)?;
             report("waived", waived, format)
         }
-        Action::Export { invoice, format, output, connection } => {
-            export(&Client::connect(&connection).await?, invoice, format, output).await
+        Action::Export { invoice, format, customization, output, connection } => {
+            let request = v1::ExportRequest {
+                id: invoice,
+                format: word(format),
+                customization: if matches!(format, ExportFormat::Ubl) { word(customization) } else { String::new() },
+            };
+            export(&Client::connect(&connection).await?, request, output).await
         }
     }
 }
@@ -242,12 +259,12 @@ fn report(done: &str, invoice: v1::GetInvoiceResponse, format: Format) -> Result
     ))
 }
 
-async fn export(client: &Client, id: String, format: ExportFormat, target: Option<PathBuf>) -> Result {
-    let format = match format {
-        ExportFormat::Json => "json",
-        ExportFormat::Csv => "csv",
-    };
-    let request = v1::ExportRequest { id, format: format.to_owned() };
+/// A value's word on the command line, which is its word on the wire, too.
+fn word(value: impl ValueEnum) -> String {
+    value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+}
+
+async fn export(client: &Client, request: v1::ExportRequest, target: Option<PathBuf>) -> Result {
     let content = answer(client.invoices().export(request).await)?.content;
     let Some(path) = target else { return output::bytes(&content) };
     std::fs::write(&path, &content).context(format_args!("cannot write {}", path.display()))?;

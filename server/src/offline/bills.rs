@@ -27,7 +27,7 @@ pub(crate) fn bills(catalog: &Catalog, totals: &Totals, asked: Asked) -> Result<
         let skip = catalog.settings().billing.zero == Zero::Skip;
         found.retain(|bill| is_within(bill.period, window) && !(skip && bill.zero));
         found.sort_by_key(|bill| (bill.currency, bill.period.start, bill.period.end));
-        documents.extend(found.iter().map(|bill| bill::document(bill, None, Status::Draft)));
+        documents.extend(found.iter().map(|bill| bill::document(bill, seller(catalog, bill), None, Status::Draft)));
     }
     Ok(documents)
 }
@@ -78,4 +78,14 @@ fn chain(
         bills.push(prepared.bill);
     }
     Ok(bills)
+}
+
+/// Who sells it: whom the bill names, else the only one there is.
+fn seller<'a>(catalog: &'a Catalog, bill: &Bill) -> Option<&'a entity::Seller> {
+    let mut there = catalog.sellers().values().filter(|seller| !seller.ended);
+    let seller = match &bill.seller {
+        Some(named) => catalog.sellers().get(named),
+        None => there.next().filter(|_| there.next().is_none()),
+    };
+    seller.map(|seller| &seller.is)
 }

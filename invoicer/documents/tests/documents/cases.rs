@@ -1,0 +1,155 @@
+//! Bills of every kind that documents must hold.
+
+use crate::world::World;
+use pricing::bill::{Corrects, Issue, issued};
+
+/// One document.
+pub(crate) struct Case {
+    pub(crate) name: &'static str,
+    /// Its canonical JSON.
+    pub(crate) json: String,
+}
+
+/// Who sells in most of them.
+pub(crate) const SELLER: &str = "sellers: [{id: main, name: Acme GmbH, address: {street: Hauptstr. 1, city: Berlin, postcode: \"10115\", \
+     country: DE}, vat_id: DE123456789, registration: HRB 12345 B, contact: {name: Rechnungsstelle, phone: +49 30 1234567, \
+     email: billing@acme.example}, iban: DE02 1203 0000 0000 2020 51, bic: BYLADEM1001, currency: EUR, \
+     exchange_rates: {USD: 0.9234, JPY: 0.0061, KWD: 3.05}, terms_days: 14}]";
+
+const TAXES: &str = "taxes: [{id: vat19, category: S, rate: 19%}, {id: vat7, category: S, rate: 7%}, {id: zero, category: Z}, \
+     {id: exempt, category: E, reason: Exempt under § 4 Nr. 21 UStG}, {id: reverse, category: AE, reason: Reverse charge}, \
+     {id: export, category: G}, {id: outside, category: O}]";
+
+const METERS: &str = "meters:\n  - {id: tokens, event: e, aggregate: sum, value: v, group_by: [region]}\n  \
+     - {id: calls, event: f, aggregate: count}\n  - {id: sales, event: g, aggregate: sum, value: v}";
+
+const BERLIN: &str = "name: Nordwind AG, address: {street: Deich 5, city: Hamburg, postcode: \"20095\", country: DE}, \
+     vat_id: DE987654321, reference: 04011000-12345-34, email: ap@nordwind.example, language: de, time_zone: Europe/Berlin";
+
+const HELSINKI: &str = "name: Aurora Oy, address: {street: Katu 1, city: Helsinki, postcode: \"00100\", country: FI}, \
+     vat_id: FI12345678, reference: PO-7, email: ap@aurora.example, endpoint: \"0216:003712345678\", time_zone: Europe/Helsinki";
+
+const LYON: &str = "name: Crécelle & Fils SAS, address: {street: 3 rue de l’Été, city: Lyon, postcode: \"69001\", country: FR}, \
+     vat_id: FR12345678901, reference: BC-12, email: compta@crecelle.example, language: fr, time_zone: Europe/Paris";
+
+const ZURICH: &str = "name: Gipfel AG, address: {street: Weg 9, city: Zürich, postcode: \"8001\", country: CH}, reference: X-1, \
+     email: ap@gipfel.example, endpoint: \"9927:CHE123456789\", language: de";
+
+/// A tenant with one customer, one plan, and the subscription `s` from 2026 on.
+pub(crate) fn world(customer: &str, tax: &str, plan: &str) -> World {
+    selling(SELLER, customer, tax, plan)
+}
+
+pub(crate) fn selling(seller: &str, customer: &str, tax: &str, plan: &str) -> World {
+    World::new(&format!(
+        "{seller}\n{TAXES}\n{METERS}\ncustomers: [{{id: c, {customer}, tax: {tax}}}]\nplans:\n  - {{id: pro, every: month, {plan}}}\n\
+         subscriptions: [{{id: s, customer: c, plan: pro, from: 2026-01-01}}]\n"
+    ))
+}
+
+/// Issues the world's last bill.
+pub(crate) fn issue(world: &World, corrects: Option<Corrects<'_>>) -> String {
+    let (bill, seller) = (world.bills.last().unwrap(), world.seller());
+    let number = if bill.total.0 < 0 { "ACME-CN-3" } else { "ACME-17" };
+    let due_date = (bill.due.0 > 0).then_some("2026-02-16");
+    issued(bill, &Issue { number, seller: seller.as_ref(), issue_date: "2026-02-02", due_date, test: false, corrects })
+}
+
+fn case(name: &'static str, mut world: World, until: &str) -> Case {
+    world.bill(until);
+    Case { name, json: issue(&world, None) }
+}
+
+const RICH: &str = "currency: EUR, fees: [{id: base, amount: 49.00, when: advance}], discounts: [{id: launch, percent: 10%}], prices: [\
+     {id: out, meter: tokens, per_group: true, included: 1_000, measure: C62, graduated: [{up_to: 1_000_000, each: 0.000015}, {each: 0.00001, flat: 0.5}]}, \
+     {id: in, meter: tokens, minimum: 2.00, per_unit: {each: 0.15, per: 1_000_000}}, \
+     {id: call, meter: calls, tax: vat7, package: {size: 1_000, amount: 0.25}}, \
+     {id: book, meter: calls, tax: zero, per_unit: {each: 0.01}}, \
+     {id: shop, meter: sales, percentage: {rate: 2.9%, fixed: 0.30}}]";
+
+fn rich(customer: &str, tax: &str) -> World {
+    let mut world = world(customer, tax, RICH);
+    let mut used = |time: &str, price: &str, with: &[(&str, &str)], quantity: &str| {
+        world.used_with("s", time, price, with, quantity.parse().unwrap());
+    };
+    used("2026-01-10", "out", &[("region", "us")], "1500000.123456789");
+    used("2026-01-11", "out", &[("region", "eu")], "900");
+    used("2026-01-12", "in", &[("region", "eu")], "7777777");
+    used("2026-01-12", "call", &[], "2001");
+    used("2026-01-12", "book", &[], "2001");
+    used("2026-01-13", "shop", &[], "120.50");
+    used("2026-01-14", "shop", &[], "80");
+    world
+}
+
+/// A plan of one price and one fee, with usage.
+fn plain(customer: &str, tax: &str, plan: &str) -> World {
+    let prices =
+        "fees: [{id: base, amount: 20, when: arrears}], prices: [{id: in, meter: tokens, per_unit: {each: 0.0123}}]";
+    let mut world = world(customer, tax, &format!("{plan}, {prices}"));
+    world.used("2026-01-10", "in", "12345.678");
+    world
+}
+
+/// A fee in advance, of which the greater part is given back.
+fn credit_note() -> Case {
+    let mut world = world(
+        BERLIN,
+        "vat19",
+        "currency: EUR, fees: [{id: base, amount: 310.00, when: advance}], prices: [{id: in, meter: tokens, per_unit: {each: 0.5}}]",
+    );
+    world.bill("2026-01-01T00:00:00Z");
+    world.used("2026-01-02", "in", "3");
+    world.apply("subscriptions: [{id: s, customer: c, plan: pro, from: 2026-01-01, until: 2026-01-05}]", "2026-01-03");
+    let corrects = Corrects { number: "ACME-16", issue_date: "2026-01-02" };
+    world.bill("2026-01-10");
+    Case { name: "credit_note", json: issue(&world, Some(corrects)) }
+}
+
+/// Usage that came late, at a price by volume: less is due than was billed.
+fn adjustment() -> Case {
+    let plan = "currency: EUR, fees: [{id: base, amount: 90, when: arrears}], prices: [{id: in, meter: tokens, volume: [{up_to: 100, each: 0.20}, {each: 0.10}]}]";
+    let mut world = world(BERLIN, "vat19", plan);
+    world.used("2026-01-10", "in", "100");
+    world.bill("2026-02-01T00:00:00Z");
+    world.used("2026-01-11", "in", "1");
+    world.used("2026-02-11", "in", "7");
+    case("adjustment", world, "2026-03-01T00:00:00Z")
+}
+
+fn rounding() -> Case {
+    let plan = "currency: EUR, fees: [{id: base, amount: 20.004, when: arrears}], prices: [{id: in, meter: tokens, per_unit: {each: 0.5}}]";
+    case("rounding", world(BERLIN, "vat19", plan), "2026-04-01T00:00:00Z")
+}
+
+fn credits(kind: &str, name: &'static str) -> Case {
+    let mut world = plain(BERLIN, "vat19", "currency: EUR");
+    world.apply(
+        &format!("credits: [{{id: welcome, customer: c, kind: {kind}, amount: 30.00, currency: EUR}}]"),
+        "2025-12-01",
+    );
+    case(name, world, "2026-02-01T00:00:00Z")
+}
+
+/// Every case that electronic invoices cover.
+pub(crate) fn all() -> Vec<Case> {
+    let end = "2026-02-01T00:00:00Z";
+    vec![
+        case("several_rates", rich(BERLIN, "vat19"), end),
+        case("opening", rich(BERLIN, "vat19"), "2026-01-01T00:00:00Z"),
+        case("exempt", plain(BERLIN, "exempt", "currency: EUR"), end),
+        case("zero_rated", plain(BERLIN, "zero", "currency: EUR"), end),
+        case("reverse_charge", plain(HELSINKI, "reverse", "currency: EUR"), end),
+        case("french", rich(LYON, "vat19"), end),
+        case("export", plain(ZURICH, "export", "currency: EUR"), end),
+        case("outside", plain(ZURICH, "outside", "currency: EUR"), end),
+        case("inclusive", plain(BERLIN, "vat19", "currency: EUR, tax_included: true"), end),
+        case("dollars", plain(BERLIN, "vat19", "currency: USD"), end),
+        case("yen", plain(BERLIN, "vat19", "currency: JPY"), end),
+        credits("promotional", "promotional"),
+        credits("prepaid", "prepaid"),
+        credit_note(),
+        adjustment(),
+        rounding(),
+    ]
+}

@@ -1,0 +1,34 @@
+//! The judges from outside: `tests/documents/judge.py` with what `tests/run` installs.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// What one judge said of one file.
+#[derive(Debug, serde::Deserialize)]
+pub(crate) struct Verdict {
+    pub(crate) file: String,
+    pub(crate) judge: String,
+    /// How much was looked at.
+    pub(crate) checked: u64,
+    pub(crate) failed: Vec<String>,
+}
+
+/// Writes documents into a folder and has all of them judged.
+pub(crate) fn judge(folder: &Path, documents: &[(String, Vec<u8>)]) -> Vec<Verdict> {
+    let mut files: Vec<PathBuf> = Vec::new();
+    for (name, bytes) in documents {
+        let path = folder.join(name);
+        std::fs::write(&path, bytes).unwrap();
+        files.push(path);
+    }
+    let tools = servers::tools().join("documents-1");
+    assert!(tools.join("complete").exists(), "the judges are not there: run `tests/run documents`");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/documents/judge.py");
+    let said = Command::new(tools.join("venv/bin/python")).arg(script).arg(&tools).args(&files).output().unwrap();
+    let errors = String::from_utf8_lossy(&said.stderr);
+    assert!(said.status.success(), "the judge stopped: {errors}");
+    let text = String::from_utf8(said.stdout).unwrap();
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}\n{errors}")))
+        .collect()
+}
