@@ -136,7 +136,11 @@ async fn issued_documents_are_exported_and_never_change() {
     system.advance("2026-02-01T02:00:00Z").await.unwrap();
     let services = system.invoicer.services();
     let id = "c-1/USD/2026-02-01T00:00:00Z";
-    let export = |id: &str, format: &str| v1::ExportRequest { id: id.to_owned(), format: format.to_owned() };
+    let export = |id: &str, format: &str| v1::ExportRequest {
+        id: id.to_owned(),
+        format: format.to_owned(),
+        ..v1::ExportRequest::default()
+    };
     let early = services.export(call("acme-read", export(id, "json"))).await.unwrap_err();
     assert_eq!(early.code(), Code::FailedPrecondition, "{early}");
     let issued = system.issue(id).await.unwrap();

@@ -19,7 +19,7 @@ mod schedule;
 mod settle;
 
 pub use account::Account;
-pub use document::{Corrects, Issue, Status, csv, document, issued};
+pub use document::{Corrects, DocumentKind, Issue, Status, document, issued};
 pub use line::{Bill, Kind, Line, TaxTotal};
 pub use prepare::prepare;
 pub use request::{Credit, CreditKind, Error, Party, Plans, Prepared, Request, Tax};

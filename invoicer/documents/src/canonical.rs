@@ -1,8 +1,10 @@
 //! The canonical JSON as it is written: see `pricing::bill::document`.
 
-use pricing::bill::Kind;
+use crate::Error;
+use pricing::bill::{Corrects, DocumentKind, Kind};
 use pricing::catalog::entity::{Address, Contact};
 use pricing::currency::Currency;
+use pricing::group::Group;
 use pricing::number::{Amount, Quantity, Rate};
 use pricing::period::Period;
 
@@ -11,6 +13,8 @@ pub(crate) struct Shape {
     pub(crate) id: String,
     pub(crate) number: Option<String>,
     pub(crate) status: String,
+    #[serde(default)]
+    pub(crate) kind: DocumentKind,
     pub(crate) issue_date: Option<String>,
     pub(crate) due_date: Option<String>,
     #[serde(default)]
@@ -31,12 +35,6 @@ pub(crate) struct Shape {
     pub(crate) prepaid: String,
     pub(crate) due: String,
     pub(crate) tax_currency: Option<TaxCurrency>,
-}
-
-#[derive(Debug, serde::Deserialize)]
-pub(crate) struct Corrects {
-    pub(crate) number: String,
-    pub(crate) issue_date: String,
 }
 
 /// Who sells.
@@ -84,14 +82,25 @@ pub struct Buyer {
 pub(crate) struct Line {
     pub(crate) kind: Kind,
     pub(crate) subscription: Option<String>,
+    pub(crate) price: Option<String>,
+    pub(crate) meter: Option<String>,
+    pub(crate) group: Option<Group>,
+    pub(crate) tier: Option<u32>,
     pub(crate) period: Option<Period>,
     pub(crate) description: String,
     pub(crate) quantity: Option<Quantity>,
     pub(crate) each: Option<Amount>,
     pub(crate) per: Option<Quantity>,
     pub(crate) measure: Option<String>,
+    pub(crate) amount_exact: Amount,
     pub(crate) amount: String,
     pub(crate) tax: Option<LineTax>,
+}
+
+impl Shape {
+    pub(crate) fn read(canonical: &str) -> Result<Self, Error> {
+        serde_json::from_str(canonical).map_err(|error| Error::Unreadable(error.to_string()))
+    }
 }
 
 #[derive(Debug, serde::Deserialize)]

@@ -1,7 +1,7 @@
 //! What a document says, read from its canonical JSON, with its sums compared.
 //!
-//! A credit note says what is given back in amounts above zero, on the page as in its electronic form: where the canonical
-//! total is below zero, every amount and quantity changes its sign here, once.
+//! A credit note says what is given back in amounts above zero, on the page as in its electronic form: its canonical sums
+//! are below zero, and every amount and quantity changes its sign here, once.
 
 use crate::Error;
 use crate::canonical::{self, Shape};
@@ -12,15 +12,7 @@ use pricing::number::{Amount, Minor, Quantity, Rate};
 use pricing::period::{Period, Zone};
 
 pub use crate::canonical::{Buyer, Seller};
-
-/// Whether money is asked for or given back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// Asked for.
-    Invoice,
-    /// Given back.
-    CreditNote,
-}
+pub use pricing::bill::DocumentKind as Kind;
 
 /// A document.
 #[derive(Clone, Debug)]
@@ -126,16 +118,16 @@ impl Invoice {
     /// # Errors
     /// [`Error::Unreadable`], [`Error::Sums`].
     pub fn read(canonical: &str) -> Result<Self, Error> {
-        let shape: Shape = serde_json::from_str(canonical).map_err(|error| Error::Unreadable(error.to_string()))?;
+        let shape = Shape::read(canonical)?;
         let zone = shape.time_zone.as_deref().map_or_else(|| Ok(Zone::utc()), Zone::new);
         let zone = zone.map_err(|error| Error::Unreadable(error.to_string()))?;
-        let money = Money { currency: shape.currency, sign: if shape.total.starts_with('-') { -1 } else { 1 } };
+        let money = Money { currency: shape.currency, sign: if shape.kind == Kind::CreditNote { -1 } else { 1 } };
         let date = |text: Option<String>| text.map(|text| date(&text)).transpose();
         let corrects = shape.corrects.map(|earlier| Ok((earlier.number, self::date(&earlier.issue_date)?)));
         let tax_currency = shape.tax_currency.map(|tax| money.tax_currency(tax));
         let lines = shape.lines.into_iter().map(|line| money.line(line, &zone)).collect::<Result<_, _>>()?;
         let invoice = Self {
-            kind: if money.sign < 0 { Kind::CreditNote } else { Kind::Invoice },
+            kind: shape.kind,
             id: shape.id,
             number: shape.number,
             issue_date: date(shape.issue_date)?.filter(|_| shape.status != "draft"),

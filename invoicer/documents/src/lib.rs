@@ -8,13 +8,14 @@
 //! Pure functions: the same JSON, the same bytes. Sums are never reckoned again, they are carried over; a document whose
 //! parts do not add up is refused.
 
-// Reading order: what comes in, what EN 16931 makes of it, its two syntaxes, the page.
+// Reading order: what comes in, what EN 16931 makes of it, its two syntaxes, the rest.
 mod canonical;
 mod einvoice;
 pub mod invoice;
 pub mod language;
 
 mod cii;
+mod csv;
 mod ubl;
 mod xml;
 
@@ -64,6 +65,14 @@ pub fn ubl(canonical: &str, customization: Customization) -> Result<Vec<u8>, Err
 pub fn cii(canonical: &str, customization: Customization) -> Result<Vec<u8>, Error> {
     let invoice = Invoice::read(canonical)?;
     Ok(cii::write(&einvoice::Document::new(&invoice, customization)?))
+}
+
+/// The lines as CSV, of a draft, too.
+///
+/// # Errors
+/// [`Error::Unreadable`].
+pub fn csv(canonical: &str) -> Result<String, Error> {
+    Ok(csv::write(&canonical::Shape::read(canonical)?))
 }
 
 fn lacking(lacks: &[Lack]) -> String {

@@ -130,12 +130,13 @@ fn remade(
     };
     let issue_date = basis.party.time_zone.date(invoice.value.issued).to_string();
     let issue = bill::Issue {
+        kind: bill::DocumentKind::of(&prepared.bill),
         number: &invoice.id,
         seller: basis.seller.as_ref(),
         issue_date: &issue_date,
         due_date: invoice.value.due_date.as_deref(),
         test: invoice.value.test,
-        corrects: None,
+        corrects: basis.corrects.as_ref(),
     };
     let again = bill::issued(&prepared.bill, &issue);
     (again != invoice.value.canonical).then(|| {

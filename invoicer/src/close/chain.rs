@@ -1,7 +1,7 @@
 //! The bills of one customer in one currency: a chain, since each begins where the one before left off.
 
 use crate::ledger::{Kind, Status, StoredBill};
-use pricing::bill::{Account, Due};
+use pricing::bill::{Account, Corrects, Due};
 use pricing::currency::Currency;
 use pricing::id::{CustomerId, SubscriptionId, TenantId};
 use pricing::number::Minor;
@@ -27,6 +27,9 @@ pub(crate) struct StoredAccount {
     /// The total of the latest issued bill, against which `hold_above` measures.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) last_total: Option<Minor>,
+    /// The latest issued invoice, which a bill below zero puts right.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) last_invoice: Option<Corrects>,
 }
 
 /// A chain as it stands: what was issued, and the bills that are not yet.

@@ -12,7 +12,7 @@
 use super::chain::{Chain, Key};
 use super::desk::Desk;
 use crate::ledger::{BasisPeriod, Status, StoredBill};
-use pricing::bill::{self, Account, Bill, Part, Prepared};
+use pricing::bill::{self, Account, Bill, Corrects, Part, Prepared};
 use pricing::currency::Currency;
 use pricing::number::{Minor, Rate, mul_div};
 use pricing::period::Period;
@@ -49,6 +49,8 @@ pub(super) struct Decision {
     pub(super) before: Account,
     /// The totals it was made from.
     pub(super) periods: Vec<BasisPeriod>,
+    /// What it is as an invoice, once issued: no credit note.
+    pub(super) invoice: Option<Corrects>,
     /// What a person must hear about.
     alarm: Option<String>,
 }
@@ -141,7 +143,7 @@ impl Situation {
             let seller = desk.seller(content).map(|seller| &seller.is);
             bill::document(content, seller, None, bill::Status::Draft)
         });
-        Decision { bill, content, account, before: self.before, periods: self.periods, alarm }
+        Decision { bill, content, account, before: self.before, periods: self.periods, invoice: None, alarm }
     }
 }
 

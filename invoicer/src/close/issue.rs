@@ -7,7 +7,7 @@ use super::load::Numbered;
 use super::walk::Effect;
 use super::{Error, State};
 use crate::ledger::{Basis, Draft, Invoice, Ledger, Series, Status};
-use pricing::bill::{self, Bill};
+use pricing::bill::{self, Bill, Corrects, DocumentKind};
 use pricing::time::{Instant, Span};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -46,9 +46,10 @@ impl<'a> Numbers<'a> {
         let earlier = chain.open.get(&end);
         if decision.bill.status == Status::Issued {
             let Some(content) = decision.content.take() else { return Ok(None) };
-            let basis = basis(desk, customer, &content, &decision);
-            let number = self.issue(draft, desk, customer, key, &content, basis, log_time).await?;
-            decision.bill.number = Some(number);
+            let basis = basis(desk, customer, chain, &content, &decision);
+            let issued = self.issue(draft, desk, customer, key, &content, basis, log_time).await?;
+            decision.bill.number = Some(issued.number.clone());
+            decision.invoice = Some(issued).filter(|_| DocumentKind::of(&content) == DocumentKind::Invoice);
             decision.bill.document = None;
             decision.content = Some(content);
         } else if earlier.is_some_and(|(bill, _)| *bill == decision.bill) {
@@ -72,7 +73,7 @@ impl<'a> Numbers<'a> {
         content: &Bill,
         basis: Basis,
         log_time: Instant,
-    ) -> Result<String, Error> {
+    ) -> Result<Corrects, Error> {
         let prefix = prefix(desk, content, self.test);
         let place = (key.tenant.clone(), prefix.clone());
         if !self.series.contains_key(&place) {
@@ -90,12 +91,13 @@ impl<'a> Numbers<'a> {
         let canonical = bill::issued(
             content,
             &bill::Issue {
+                kind: DocumentKind::of(content),
                 number: &number,
                 seller: seller.map(|seller| &seller.is),
                 issue_date: &issue_date,
                 due_date: due_date.as_deref(),
                 test: self.test,
-                corrects: None,
+                corrects: basis.corrects.as_ref(),
             },
         );
         let hash = chained_hash(&series.value.hash, &canonical);
@@ -104,7 +106,6 @@ impl<'a> Numbers<'a> {
             bill: content.id.clone(),
             series: prefix,
             sequence: series.value.last,
-            csv: bill::csv(content, Some(&number)),
             canonical,
             hash,
             previous,
@@ -114,7 +115,7 @@ impl<'a> Numbers<'a> {
             basis,
         };
         draft.put(Some(&key.tenant), &number, None, &invoice)?;
-        Ok(number)
+        Ok(Corrects { number, issue_date })
     }
 
     /// Writes that what was late changes nothing.
@@ -169,17 +170,23 @@ fn after(desk: &Desk, chain: &Chain, decision: &Decision, log_time: Instant) -> 
         Status::Skipped => chain.stored.last_total,
         Status::Draft | Status::Held => return None,
     };
+    let last_invoice = decision.invoice.clone().or_else(|| chain.stored.last_invoice.clone());
     let terms = &desk.terms;
     let kept = terms.past.plus(Span::from_days(1)).plus(terms.future).plus(terms.grace).plus(MEMORY);
     // What was late stands on this bill; should a late period change once more, its next manifest says so.
-    Some(StoredAccount { account: account.forget(log_time.minus(kept)), late: BTreeMap::new(), last_total })
+    Some(StoredAccount {
+        account: account.forget(log_time.minus(kept)),
+        late: BTreeMap::new(),
+        last_total,
+        last_invoice,
+    })
 }
 
 /// The prefix of a document's number, which names its series: no two series can give out the same number.
 fn prefix(desk: &Desk, content: &Bill, test: bool) -> String {
     let known = desk.seller(content);
     let seller = known.map(|seller| &seller.id).or(content.seller.as_ref());
-    let credit = content.total.0 < 0;
+    let credit = DocumentKind::of(content) == DocumentKind::CreditNote;
     let named =
         known.and_then(|seller| if credit { seller.credit_prefix.as_deref() } else { seller.prefix.as_deref() });
     let mut prefix = match (named.filter(|named| !named.is_empty()), seller) {
@@ -206,8 +213,10 @@ fn due_date(desk: &Desk, customer: &Customer, content: &Bill, issued: Instant) -
 }
 
 /// What a later check needs to make the same document again.
-fn basis(desk: &Desk, customer: &Customer, content: &Bill, decision: &Decision) -> Basis {
+fn basis(desk: &Desk, customer: &Customer, chain: &Chain, content: &Bill, decision: &Decision) -> Basis {
+    let is_credit = DocumentKind::of(content) == DocumentKind::CreditNote;
     Basis {
+        corrects: chain.stored.last_invoice.clone().filter(|_| is_credit),
         account: decision.before.clone(),
         party: customer.party.clone(),
         seller: desk.seller(content).map(|seller| seller.is.clone()),

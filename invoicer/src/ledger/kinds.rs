@@ -2,7 +2,7 @@
 
 use super::Kind;
 use crate::publisher::Target;
-use pricing::bill::{Account, Credit, Party, Tax};
+use pricing::bill::{Account, Corrects, Credit, Party, Tax};
 use pricing::catalog::entity::Seller;
 use pricing::currency::{Currency, Rounding};
 use pricing::id::{CustomerId, SubscriptionId, TaxId};
@@ -144,8 +144,6 @@ pub struct Invoice {
     pub sequence: u64,
     /// The canonical JSON, byte for byte.
     pub canonical: String,
-    /// Its lines as CSV.
-    pub csv: String,
     /// SHA-256 over the hash before it and the canonical JSON, in hexadecimal.
     pub hash: String,
     /// The hash of the document before it in its series; empty for the first.
@@ -164,6 +162,9 @@ pub struct Invoice {
 /// What a document was made from, so that it can be made again and compared.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Basis {
+    /// Of a credit note: what it puts right.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub corrects: Option<Corrects>,
     /// The account before it.
     pub account: Account,
     /// Who was billed.

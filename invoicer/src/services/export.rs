@@ -13,13 +13,6 @@ pub(super) enum Form {
     Ubl(Customization),
 }
 
-/// What it is made from.
-#[derive(Debug)]
-pub(super) struct Source {
-    pub(super) canonical: String,
-    pub(super) csv: String,
-}
-
 // === impl Form ===
 
 impl Form {
@@ -53,11 +46,11 @@ impl Form {
         }
     }
 
-    pub(super) async fn render(self, source: Source) -> Result<Vec<u8>, Problem> {
+    pub(super) async fn render(self, source: String) -> Result<Vec<u8>, Problem> {
         let render = move || match self {
-            Self::Json => Ok(source.canonical.into_bytes()),
-            Self::Csv => Ok(source.csv.into_bytes()),
-            Self::Ubl(customization) => documents::ubl(&source.canonical, customization),
+            Self::Json => Ok(source.into_bytes()),
+            Self::Csv => documents::csv(&source).map(String::into_bytes),
+            Self::Ubl(customization) => documents::ubl(&source, customization),
         };
         // A long document takes tens of milliseconds, which other calls do not wait for.
         let rendered = tokio::task::spawn_blocking(render).await;

@@ -1,7 +1,7 @@
 //! `InvoiceService`: bills and invoices.
 
 use super::access::Granted;
-use super::export::{Form, Source};
+use super::export::Form;
 use super::{Services, page, problem, words};
 use crate::ledger::{self, BasisPeriod, Filter, Invoice, Status as BillStatus, Stored, StoredBill};
 use pricing::bill::Kind as LineKind;
@@ -58,7 +58,7 @@ impl InvoiceService for Services {
         let form = Form::read(&asked.format, &asked.customization)?;
         let bill = self.bill(&tenant, &asked.id).await?;
         let source = match self.invoice(&tenant, &bill.value).await? {
-            Some(invoice) => Source { canonical: invoice.canonical, csv: invoice.csv },
+            Some(invoice) => invoice.canonical,
             None => {
                 let status = bill.value.status.word();
                 let message = format!("bill {} is {status}; only issued ones are exported", bill.id);

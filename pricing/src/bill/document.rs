@@ -1,4 +1,4 @@
-//! A bill as JSON and CSV.
+//! A bill as JSON, which says everything that documents are made from.
 
 use super::{Bill, Kind, Line, Party};
 use crate::catalog::entity::{Address, Contact, Seller};
@@ -21,9 +21,22 @@ pub enum Status {
     Void,
 }
 
+/// Whether money is asked for or given back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DocumentKind {
+    /// Asked for.
+    #[default]
+    Invoice,
+    /// Given back: its sums are below zero, or nothing is left of them.
+    CreditNote,
+}
+
 /// What issuing adds to a bill.
 #[derive(Clone, Copy, Debug)]
 pub struct Issue<'a> {
+    /// What is issued.
+    pub kind: DocumentKind,
     /// In the seller's series.
     pub number: &'a str,
     /// Who sells, where that is known.
@@ -35,16 +48,16 @@ pub struct Issue<'a> {
     /// It comes from a test system.
     pub test: bool,
     /// The document that it takes back or puts right.
-    pub corrects: Option<Corrects<'a>>,
+    pub corrects: Option<&'a Corrects>,
 }
 
 /// An earlier document.
-#[derive(Clone, Copy, Debug, serde::Serialize)]
-pub struct Corrects<'a> {
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Corrects {
     /// Its number.
-    pub number: &'a str,
+    pub number: String,
     /// Its day of issue.
-    pub issue_date: &'a str,
+    pub issue_date: String,
 }
 
 /// The document's fields, in their order.
@@ -53,6 +66,7 @@ struct Shape<'a> {
     id: &'a str,
     number: Option<&'a str>,
     status: Status,
+    kind: DocumentKind,
     #[serde(skip_serializing_if = "Option::is_none")]
     issue_date: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -60,7 +74,7 @@ struct Shape<'a> {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     test: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    corrects: Option<Corrects<'a>>,
+    corrects: Option<&'a Corrects>,
     #[serde(skip_serializing_if = "Option::is_none")]
     seller: Option<SellerShape<'a>>,
     customer: &'a CustomerId,
@@ -181,9 +195,10 @@ struct TaxShape<'a> {
 }
 
 /// The canonical JSON of one document, compact, in fixed key order: the element of `invoices` in `invoices show` and
-/// `rate`. `number` is null while there is none. What is not always there: `seller` and `buyer` (of whom more than the id is
-/// known), `time_zone` (another than UTC), `tax_currency` (the seller's own is another), `period` of a line (another than
-/// the bill's), `reason` of a tax.
+/// `rate`. `number` is null while there is none; `kind` is `invoice` or `credit_note`.
+///
+/// What is not always there: `seller` and `buyer` (of whom more than the id is known), `time_zone` (another than UTC),
+/// `tax_currency` (the seller's own is another), `period` of a line (another than the bill's), `reason` of a tax.
 pub fn document(bill: &Bill, seller: Option<&Seller>, number: Option<&str>, status: Status) -> String {
     Shape { number, ..Shape::new(bill, seller, status) }.text()
 }
@@ -192,6 +207,7 @@ pub fn document(bill: &Bill, seller: Option<&Seller>, number: Option<&str>, stat
 pub fn issued(bill: &Bill, issue: &Issue<'_>) -> String {
     let shape = Shape {
         number: Some(issue.number),
+        kind: issue.kind,
         issue_date: Some(issue.issue_date),
         due_date: issue.due_date,
         test: issue.test,
@@ -200,6 +216,17 @@ pub fn issued(bill: &Bill, issue: &Issue<'_>) -> String {
     };
     shape.text()
 }
+
+// === impl DocumentKind ===
+
+impl DocumentKind {
+    /// What a bill is by its total: below zero it is a credit note.
+    pub fn of(bill: &Bill) -> Self {
+        if bill.total.0 < 0 { Self::CreditNote } else { Self::Invoice }
+    }
+}
+
+// === impl Shape ===
 
 impl<'a> Shape<'a> {
     fn new(bill: &'a Bill, seller: Option<&'a Seller>, status: Status) -> Self {
@@ -215,6 +242,7 @@ impl<'a> Shape<'a> {
             id: &bill.id,
             number: None,
             status,
+            kind: DocumentKind::of(bill),
             issue_date: None,
             due_date: None,
             test: false,
@@ -310,52 +338,5 @@ impl<'a> LineShape<'a> {
             amount: bill.currency.text(line.amount),
             tax: line.tax.as_ref().map(|tax| LineTax { category: &tax.category, rate: tax.rate }),
         }
-    }
-}
-
-const COLUMNS: &str = "invoice,number,customer,currency,start,end,kind,subscription,price,meter,group,tier,description,\
-                       quantity,each,per,amount_exact,amount,tax_category,tax_rate\r\n";
-
-/// The lines as CSV with a header line, RFC 4180: one row a line, what a line has not got left empty.
-pub fn csv(bill: &Bill, number: Option<&str>) -> String {
-    fn text<T: ToString>(value: Option<T>) -> String {
-        value.map(|value| value.to_string()).unwrap_or_default()
-    }
-    let mut out = COLUMNS.to_owned();
-    for line in &bill.lines {
-        let fields = [
-            bill.id.clone(),
-            text(number),
-            bill.party.id.to_string(),
-            bill.currency.to_string(),
-            bill.period.start.to_string(),
-            bill.period.end.to_string(),
-            line.kind.word().to_owned(),
-            text(line.subscription.as_ref()),
-            text(line.price.as_ref()),
-            text(line.meter.as_ref()),
-            text(line.group.as_ref()),
-            text(line.tier),
-            line.description.clone(),
-            text(line.quantity),
-            text(line.each),
-            text(line.per),
-            line.amount_exact.to_string(),
-            bill.currency.text(line.amount),
-            text(line.tax.as_ref().map(|tax| &tax.category)),
-            text(line.tax.as_ref().map(|tax| tax.rate)),
-        ];
-        out.push_str(&fields.each_ref().map(|field| quoted(field)).join(","));
-        out.push_str("\r\n");
-    }
-    out
-}
-
-/// A field as RFC 4180 wants it.
-fn quoted(field: &str) -> String {
-    if field.contains([',', '"', '\r', '\n']) {
-        format!("\"{}\"", field.replace('"', "\"\""))
-    } else {
-        field.to_owned()
     }
 }

@@ -1,7 +1,7 @@
-//! One rich bill as JSON and CSV, to the byte.
+//! One rich bill as JSON, to the byte.
 
 use crate::world::World;
-use pricing::bill::{Status, csv, document};
+use pricing::bill::{Status, document};
 use pricing::number::Quantity;
 
 fn rich() -> World {
@@ -38,13 +38,4 @@ fn a_rich_bill_is_this_json() {
     assert!(serde_json::from_str::<serde_json::Value>(&json).is_ok());
     // One line each, for people who read the snapshot.
     insta::assert_snapshot!("rich_json", json.replace("},{", "},\n{").replace(":[{", ":[\n{"));
-}
-
-#[test]
-fn a_rich_bill_is_this_csv() {
-    let world = rich();
-    let bill = world.bills.last().unwrap();
-    let text = csv(bill, None);
-    assert_eq!(text.matches("\r\n").count(), bill.lines.len() + 1);
-    insta::assert_snapshot!("rich_csv", text.replace("\r\n", "\n"));
 }

@@ -164,8 +164,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result {
         Action::Export { invoice, format, customization, output, connection } => {
             let request = v1::ExportRequest {
                 id: invoice,
-                format: word(format),
-                customization: if matches!(format, ExportFormat::Ubl) { word(customization) } else { String::new() },
+                format: word(&format),
+                customization: if matches!(format, ExportFormat::Ubl) { word(&customization) } else { String::new() },
             };
             export(&Client::connect(&connection).await?, request, output).await
         }
@@ -260,7 +260,7 @@ fn report(done: &str, invoice: v1::GetInvoiceResponse, format: Format) -> Result
 }
 
 /// A value's word on the command line, which is its word on the wire, too.
-fn word(value: impl ValueEnum) -> String {
+fn word(value: &impl ValueEnum) -> String {
     value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 

@@ -1,7 +1,7 @@
 //! Bills of every kind that documents must hold.
 
 use crate::world::World;
-use pricing::bill::{Corrects, Issue, issued};
+use pricing::bill::{Corrects, DocumentKind, Issue, issued};
 
 /// One document.
 pub(crate) struct Case {
@@ -48,11 +48,13 @@ pub(crate) fn selling(seller: &str, customer: &str, tax: &str, plan: &str) -> Wo
 }
 
 /// Issues the world's last bill.
-pub(crate) fn issue(world: &World, corrects: Option<Corrects<'_>>) -> String {
+pub(crate) fn issue(world: &World, corrects: Option<&Corrects>) -> String {
     let (bill, seller) = (world.bills.last().unwrap(), world.seller());
-    let number = if bill.total.0 < 0 { "ACME-CN-3" } else { "ACME-17" };
+    let kind = DocumentKind::of(bill);
+    let number = if kind == DocumentKind::CreditNote { "ACME-CN-3" } else { "ACME-17" };
     let due_date = (bill.due.0 > 0).then_some("2026-02-16");
-    issued(bill, &Issue { number, seller: seller.as_ref(), issue_date: "2026-02-02", due_date, test: false, corrects })
+    let (seller, issue_date) = (seller.as_ref(), "2026-02-02");
+    issued(bill, &Issue { kind, number, seller, issue_date, due_date, test: false, corrects })
 }
 
 fn case(name: &'static str, mut world: World, until: &str) -> Case {
@@ -101,9 +103,9 @@ fn credit_note() -> Case {
     world.bill("2026-01-01T00:00:00Z");
     world.used("2026-01-02", "in", "3");
     world.apply("subscriptions: [{id: s, customer: c, plan: pro, from: 2026-01-01, until: 2026-01-05}]", "2026-01-03");
-    let corrects = Corrects { number: "ACME-16", issue_date: "2026-01-02" };
+    let corrects = Corrects { number: "ACME-16".to_owned(), issue_date: "2026-01-02".to_owned() };
     world.bill("2026-01-10");
-    Case { name: "credit_note", json: issue(&world, Some(corrects)) }
+    Case { name: "credit_note", json: issue(&world, Some(&corrects)) }
 }
 
 /// Usage that came late, at a price by volume: less is due than was billed.

@@ -1,4 +1,5 @@
 //! Documents, judged by others.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 // The world of `pricing`'s own tests: a tenant with one customer, whose usage is priced as the rater would.
 #[allow(dead_code)]
@@ -6,5 +7,6 @@
 mod world;
 
 mod cases;
+mod csv;
 mod electronic;
 mod judge;
