@@ -35,8 +35,6 @@ const TABLE_BITS: u32 = 12;
 const DAYS: i64 = (1 << TABLE_BITS) - 1;
 /// The longest that an id can be known.
 pub(crate) const KNOWN_DAYS_MAX: u32 = 3_990;
-/// Entries that are read ahead together.
-const BATCH: usize = 64;
 /// Tables swept by each call while there is something to sweep.
 const SWEEP_TABLES: usize = 16;
 
@@ -225,14 +223,12 @@ fn empty_tables() -> Vec<Table> {
 }
 
 impl Index {
-    /// Reads the homes of many ids, so that the memory behind them is near when they are looked up: the reads do not wait
+    /// Reads the homes of some ids, so that the memory behind them is near when they are looked up: the reads do not wait
     /// for each other.
     pub(crate) fn read_ahead(&self, ids: &[Id]) {
-        for batch in ids.chunks(BATCH) {
-            let read = batch.iter().fold(0, |read, id| read ^ self.tables[id.table()].read_ahead(id.rest()));
-            let filters = self.runs.iter().flat_map(|run| batch.iter().map(|id| run.read_ahead(*id)));
-            std::hint::black_box(filters.fold(read, |read, word| read ^ word));
-        }
+        let read = ids.iter().fold(0, |read, id| read ^ self.tables[id.table()].read_ahead(id.rest()));
+        let filters = self.runs.iter().flat_map(|run| ids.iter().map(|id| run.read_ahead(*id)));
+        std::hint::black_box(filters.fold(read, |read, word| read ^ word));
     }
 
     /// The payload's hash of an id that was folded on `from` or later.

@@ -57,7 +57,7 @@ pub(super) enum Origin {
     Parked,
 }
 
-/// How many events' customers are read ahead together.
+/// How many events' ids and customers are read ahead together: few enough that all of it is still near when it is used.
 const AHEAD: u32 = 32;
 /// How deep their states lie.
 const DEPTHS: usize = 7;
@@ -82,7 +82,6 @@ impl Fold {
         let tenants: Result<Vec<TenantId>, _> = self.tenants_of(&events.accounts);
         let tenants = tenants.map_err(unreadable)?;
         let hashes = self.hashes(offset, events, &arrivals)?;
-        self.ids.read_ahead(&hashes);
         self.cache.begin();
         let accounts: Vec<Account> = tenants
             .iter()
@@ -96,8 +95,7 @@ impl Fold {
         let mut values: Vec<&str> = Vec::new();
         for ((index, event), hash) in (0u32..).zip(&arrivals).zip(&hashes) {
             if index % AHEAD == 0 {
-                let from = usize::try_from(index).unwrap_or(0);
-                self.read_ahead(&accounts, arrivals.get(from..).unwrap_or_default());
+                self.read_ahead(&accounts, part(&arrivals, index), part(&hashes, index));
             }
             let shape: &[&str] = at(&events.shapes, event.shape).map_or(&[], |shape| shape);
             let event_type = at(&events.types, event.event_type).copied().unwrap_or_default();
@@ -132,12 +130,13 @@ impl Fold {
         Ok(())
     }
 
-    /// Reads the customers' states ahead, step by step: the reads of one step do not wait for each other, those of a single
-    /// event all would.
-    fn read_ahead(&self, accounts: &[Account], events: &[Event<'_>]) {
+    /// Reads ids and the customers' states ahead, step by step: the reads of one step do not wait for each other, those of
+    /// a single event all would.
+    fn read_ahead(&self, accounts: &[Account], events: &[Event<'_>], hashes: &[Id]) {
+        self.ids.read_ahead(hashes);
         for depth in 0..DEPTHS {
-            let next = events.iter().take(usize::try_from(AHEAD).unwrap_or(0));
-            let customers = next.filter_map(|event| self.customers.get(at(accounts, event.account)?.customer?));
+            let known = events.iter().filter_map(|event| at(accounts, event.account)?.customer);
+            let customers = known.filter_map(|customer| self.customers.get(customer));
             std::hint::black_box(customers.fold(0, |read, customer| read ^ customer.read_ahead(depth)));
         }
     }
@@ -321,6 +320,13 @@ impl Fold {
         let verdict = self.judge(&arrival, &account, kind, &mut None, &mut Vec::new());
         self.conclude(verdict, &arrival, &account, origin);
     }
+}
+
+/// What is read ahead together, from an event on.
+fn part<T>(all: &[T], from: u32) -> &[T] {
+    let (from, count) = (usize::try_from(from).unwrap_or(0), usize::try_from(AHEAD).unwrap_or(0));
+    let rest = all.get(from..).unwrap_or_default();
+    rest.get(..count).unwrap_or(rest)
 }
 
 /// An entry of a record's dictionary.

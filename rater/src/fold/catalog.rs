@@ -1,7 +1,7 @@
 //! What a tenant meters and sells, made ready for pricing.
 
 use crate::ids::{Day, KNOWN_DAYS_MAX};
-use pricing::id::TenantId;
+use pricing::id::{CustomerId, TenantId};
 use pricing::meter::{Aggregate, Meter};
 use pricing::plan::{PlanRef, PlanVersion, Price};
 use pricing::time::{Instant, Span};
@@ -23,8 +23,8 @@ pub(super) struct Tenant {
     pub(super) level_types: Vec<Arc<str>>,
     /// Every plan version that was ever named.
     pub(super) plans: BTreeMap<PlanRef, Arc<Plan>>,
-    /// For lookups only.
-    pub(super) customers: HashMap<Arc<str>, u32>,
+    /// For lookups only. The names are the customers' own, so that a lookup brings what pricing reads next.
+    pub(super) customers: HashMap<CustomerId, u32>,
     /// The next period of each subscription to be closed: (end, customer, subscription).
     pub(super) closing: BTreeSet<(Instant, u32, u32)>,
     /// Closed periods that changed since their manifest: (from when it may be renewed, customer, subscription, start).

@@ -93,7 +93,11 @@ impl Customer {
         let Some(sub) = self.subscriptions.first() else { return 0 };
         let Some(depth) = depth.checked_sub(1) else { return sub.hint };
         let Some(state) = sub.periods.get(sub.hint) else { return 0 };
-        depth.checked_sub(1).map_or(state.prices.len(), |depth| state.read_ahead(depth))
+        let Some(depth) = depth.checked_sub(1) else {
+            let name = sub.declared.id.as_str().as_bytes().first();
+            return state.prices.len() ^ usize::from(state.period.start == Instant::MIN || name == Some(&0));
+        };
+        state.read_ahead(depth)
     }
 
     /// True once [`Customer::bind`] was called, or where there is nothing to find.

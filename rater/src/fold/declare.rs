@@ -178,7 +178,7 @@ impl Fold {
         known.unwrap_or_else(|| {
             let at = self.customers.len();
             let number = u32::try_from(at).unwrap_or(u32::MAX);
-            state.customers.insert(Arc::from(record.customer.as_str()), number);
+            state.customers.insert(record.customer.clone(), number);
             self.customers.push(Customer {
                 tenant: u32::try_from(tenant).unwrap_or(u32::MAX),
                 id: record.customer.clone(),

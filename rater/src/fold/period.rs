@@ -127,7 +127,7 @@ impl State {
     pub(super) fn read_ahead(&self, depth: usize) -> usize {
         let Some(slot) = self.prices.first() else { return 0 };
         match depth {
-            0 => usize::from(slot.is_some()),
+            0 => usize::from(slot.is_some()) ^ self.bound.as_ref().map_or(0, |bound| bound.filter.0.len()),
             1 => slot.as_ref().map_or(0, |slot| slot.groups.len()),
             2 => slot.iter().flat_map(|slot| &slot.groups).take(4).map(|group| group.totals.len()).sum(),
             3 => {

@@ -290,7 +290,7 @@ impl Fold {
 
 /// Finds what a tenant knows of a customer again.
 fn index(tenant: &mut Tenant, number: u32, customer: &mut Customer) {
-    tenant.customers.insert(Arc::from(customer.id.as_str()), number);
+    tenant.customers.insert(customer.id.clone(), number);
     for (at, sub) in (0u32..).zip(&mut customer.subscriptions) {
         if let Some((next, _)) = sub.next_to_close() {
             tenant.closing.insert((next.end, number, at));
