@@ -23,6 +23,7 @@ pub(crate) mod desk;
 mod issue;
 mod late;
 mod load;
+mod payments;
 mod preview;
 mod reached;
 mod requests;
@@ -31,6 +32,7 @@ mod walk;
 
 pub(crate) use desk::Desk;
 pub(crate) use issue::chained_hash;
+pub use payments::Payment;
 pub(crate) use verify::{Curves, first_difference, key as period_key, recount, usage as usage_of};
 
 use crate::ledger::{self, Ledger};
@@ -109,6 +111,27 @@ pub enum Error {
         /// What was found, what to do.
         reason: String,
     },
+    /// What a person asks cannot be done.
+    #[error("{reason}")]
+    Refused {
+        /// In one word.
+        refusal: Refusal,
+        /// What was found, what to do.
+        reason: String,
+    },
+}
+
+/// Why something that a person asks cannot be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The draft is not what the person saw.
+    Changed,
+    /// It is more than what is left.
+    TooMuch,
+    /// Something else has that name.
+    Taken,
+    /// There is no such entry.
+    NoEntry,
 }
 
 /// Manifests read at once.
@@ -275,6 +298,11 @@ impl State {
 // === impl Error ===
 
 impl Error {
+    /// A bill that is not what the caller takes it for.
+    fn bill(reason: String) -> Self {
+        Self::Bill { reason }
+    }
+
     /// True when somebody else changed the books in between.
     fn is_conflict(&self) -> bool {
         match self {

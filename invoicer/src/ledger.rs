@@ -4,7 +4,8 @@
 //! |---|---|---|---|
 //! | `tenant` | none | tenant | that the tenant is there, and the versions of its records |
 //! | `settings` `meter` `plan` `seller` `tax` `customer` `subscription` `credit` | its own | its own | the catalog |
-//! | `bill` | its own | `CUSTOMER/CURRENCY/END` | a draft, held, issued or skipped bill |
+//! | `bill` | its own | `CUSTOMER/CURRENCY/END` | a draft, held, issued or skipped bill, and what was paid of it |
+//! | `bill` | its own | the same `/NUMBER` | a voided invoice, or a credit note on an invoice |
 //! | `invoice` | its own | number | an issued document: canonical JSON, hash, the hash before it |
 //! | `series` | its own | `SELLER/TYPE` | the next number, the last hash |
 //! | `account` | its own | `CUSTOMER/CURRENCY` | what bills carry from one to the next |
@@ -14,15 +15,18 @@
 //! Changes are optimistic: a put names the revision it was made from, and a [`books::Error::Conflict`] means to read and
 //! decide again.
 
+mod bills;
 mod catalog;
 mod kinds;
+mod receivable;
 
+pub use bills::{Approval, Hold, Status, StoredBill, Waiver, digest};
 pub use catalog::Loaded;
 pub(crate) use catalog::desk;
 pub use kinds::{
-    Basis, BasisPeriod, Clock, Cursor, Invoice, LogIdentity, Outbox, RecordVersion, Series, Status, StoredBill, Tenant,
-    Waiver,
+    Basis, BasisPeriod, Clock, CreditBasis, Cursor, Invoice, LogIdentity, Outbox, RecordVersion, Series, Tenant,
 };
+pub use receivable::{CreditNote, Entry, Receivable, Standing, What};
 
 use pricing::id::TenantId;
 use pricing::time::Instant;

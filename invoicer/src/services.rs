@@ -4,6 +4,8 @@
 
 mod access;
 mod admin;
+mod asked;
+mod bills;
 mod catalog;
 mod export;
 mod invoices;

@@ -6,11 +6,13 @@
 //! again, and `farthing rate` is the same function over a file.
 
 // Reading order: what goes in (request, account), which bills there are (schedule), the fold (prepare), its steps (settle,
-// adjust, credit, round), what comes out (line, document).
+// adjust, credit, round), what comes out (line, document), what takes some of it back (issued, credit_note).
 mod account;
 mod adjust;
 mod credit;
+mod credit_note;
 mod document;
+mod issued;
 mod line;
 mod prepare;
 mod request;
@@ -19,8 +21,10 @@ mod schedule;
 mod settle;
 
 pub use account::Account;
+pub use credit_note::{Ask, Correction, Refused};
 pub use document::{Corrects, DocumentKind, Issue, Status, document, issued};
-pub use line::{Bill, Kind, Line, TaxTotal};
+pub use issued::{Issued, Unreadable, printed};
+pub use line::{Bill, CreditUse, Kind, Line, TaxTotal};
 pub use prepare::prepare;
 pub use request::{Credit, CreditKind, Error, Party, Plans, Prepared, Request, Tax};
 pub use schedule::{Due, Part, last_end, late_opening, parts, schedule};

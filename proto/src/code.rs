@@ -179,6 +179,12 @@ codes! {
     FormatUnknown = "FORMAT_UNKNOWN" INVALID,
     /// A field names no scope of keys.
     ScopeUnknown = "SCOPE_UNKNOWN" INVALID,
+    /// A field holds what can be no amount of its currency.
+    AmountInvalid = "AMOUNT_INVALID" INVALID,
+    /// A field holds no date.
+    DateInvalid = "DATE_INVALID" INVALID,
+    /// The invoice has no such line, or a line is named twice.
+    LineInvalid = "LINE_INVALID" INVALID,
     /// The log has no such shard.
     ShardUnknown = "SHARD_UNKNOWN" INVALID,
     /// The catalog file has mistakes; each is listed with its place.
@@ -193,12 +199,22 @@ codes! {
     InvoiceNotFound = "INVOICE_NOT_FOUND" NOT_FOUND,
     /// Nothing has the name.
     NameUnknown = "NAME_UNKNOWN" NOT_FOUND,
+    /// The invoice has no such payment or write-off.
+    EntryNotFound = "ENTRY_NOT_FOUND" NOT_FOUND,
     /// There is no such key.
     KeyNotFound = "KEY_NOT_FOUND" NOT_FOUND,
     /// No tenant was declared yet.
     NoTenant = "NO_TENANT" CONFLICT,
     /// The bill's state does not allow it.
     BillState = "BILL_STATE" CONFLICT,
+    /// The draft is not what the caller saw.
+    DraftChanged = "DRAFT_CHANGED" CONFLICT,
+    /// It is more than what is left.
+    MoreThanLeft = "MORE_THAN_LEFT" CONFLICT,
+    /// Something else was written down under that name.
+    NameTaken = "NAME_TAKEN" CONFLICT,
+    /// A credit is lessened or changed of which bills have taken more already.
+    CreditUsed = "CREDIT_USED" CONFLICT,
     /// The bill has no document yet.
     NoDocument = "NO_DOCUMENT" CONFLICT,
     /// The bill is not issued yet.

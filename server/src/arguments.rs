@@ -27,7 +27,7 @@ Sell
   apply      Put a catalog file (meters, plans, customers, subscriptions) in force
   send       Report use: send a file of events
   usage      What was used
-  invoices   List, show, issue, waive and export bills
+  invoices   List, show, approve, issue, void, credit and export bills; payments
   explain    Open a line of a bill, down to its events
   check      Recompute bills and compare
 
@@ -81,7 +81,7 @@ pub(crate) enum Command {
     Explain(command::explain::Arguments),
     /// Recomputes bills from charges and catalog, and compares.
     Check(command::check::Arguments),
-    /// Lists, shows, issues, waives and exports bills.
+    /// Lists, shows, approves, issues, voids and exports bills, and keeps their payments.
     Invoices(command::invoices::Arguments),
     /// Moves the clock of a test system.
     Clock(command::clock::Arguments),

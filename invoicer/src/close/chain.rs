@@ -40,6 +40,8 @@ pub(crate) struct Chain {
     pub(crate) revision: Option<u64>,
     /// Drafts and held bills by their end, with the revisions of their documents.
     pub(crate) open: BTreeMap<Instant, (StoredBill, u64)>,
+    /// Those that are made again although later bills are issued, apart from the order of the others.
+    pub(crate) again: BTreeMap<Instant, (StoredBill, u64)>,
     /// Ends of bills that are due but wait for manifests.
     pub(crate) waiting: BTreeSet<Instant>,
 }
@@ -68,7 +70,7 @@ impl Key {
 impl Chain {
     /// How many bills are held.
     pub(crate) fn held(&self) -> u64 {
-        let held = self.open.values().filter(|(bill, _)| bill.status == Status::Held);
+        let held = self.open.values().chain(self.again.values()).filter(|(bill, _)| bill.status == Status::Held);
         u64::try_from(held.count()).unwrap_or(u64::MAX)
     }
 
@@ -76,6 +78,17 @@ impl Chain {
     pub(crate) fn wake(&self, review: Span) -> Option<Instant> {
         let first = self.open.values().next().map(|(bill, _)| bill)?;
         (first.status == Status::Draft).then(|| first.since.plus(review))
+    }
+
+    /// Follows a bill that was written and is open.
+    pub(crate) fn follow(&mut self, bill: StoredBill, revision: u64) {
+        let bills = if bill.again.is_some() { &mut self.again } else { &mut self.open };
+        bills.insert(bill.period.end, (bill, revision));
+    }
+
+    /// The bill that ends at `end`, while it is open.
+    pub(crate) fn bill(&self, end: Instant) -> Option<&(StoredBill, u64)> {
+        self.open.get(&end).or_else(|| self.again.get(&end))
     }
 }
 

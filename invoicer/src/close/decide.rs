@@ -4,14 +4,15 @@
 //! |---|---|
 //! | the store adds up to something else, or the bill cannot be prepared | held; nothing after it is prepared |
 //! | parked events inside its periods, not waived | held |
-//! | a total below zero, or unlike the last by more than `hold_above` | held, until a person issues it |
-//! | the review is not over, or a bill before it is not issued | draft |
+//! | a person's hold | held, until a person approves, issues or releases it |
+//! | a total below zero, or unlike the last by more than `hold_above` | held, until a person approves or issues it |
+//! | the review is not over and nobody approved the document as it is, or a bill before it is not issued | draft, approved |
 //! | nothing but zeros | skipped, unless zeros are to be issued; without period and lines in any case |
 //! | otherwise | issued |
 
 use super::chain::{Chain, Key};
 use super::desk::Desk;
-use crate::ledger::{BasisPeriod, Status, StoredBill};
+use crate::ledger::{BasisPeriod, Hold, Status, StoredBill};
 use pricing::bill::{self, Account, Bill, Corrects, Part, Prepared};
 use pricing::currency::Currency;
 use pricing::number::{Minor, Rate, mul_div};
@@ -94,32 +95,21 @@ impl Situation {
 
     /// Decides. `first`: every bill before it is issued. `asked`: a person wants it issued now.
     pub(super) fn decide(self, desk: &Desk, chain: &Chain, log_time: Instant, first: bool, asked: bool) -> Decision {
-        let earlier = chain.open.get(&self.period.end).map(|(bill, _)| bill);
-        let mut bill = StoredBill {
-            status: Status::Draft,
-            customer: self.key.customer.clone(),
-            currency: self.key.currency,
-            period: self.period,
-            number: None,
-            total: self.key.currency.text(Minor(0)),
-            reason: None,
-            since: earlier.map_or_else(|| whole_second(log_time), |bill| bill.since),
-            newest: self.periods.iter().map(|period| period.offset).max().unwrap_or_default(),
-            waived: earlier.and_then(|bill| bill.waived.clone()),
-            test: self.test,
-            document: None,
-        };
+        let mut bill = self.begun(chain, log_time, asked);
         let mut alarm = None;
         let (mut content, mut account) = (None, None);
         match (self.difference, self.prepared) {
             (None, Some(Ok(prepared))) => {
                 bill.period = prepared.bill.period;
                 bill.total = self.key.currency.text(prepared.bill.total);
+                let seller = desk.seller(&prepared.bill).map(|seller| &seller.is);
+                bill.document = Some(bill::document(&prepared.bill, seller, None, bill::Status::Draft));
                 let is_waived = bill.waived.as_ref().is_some_and(|waived| bill.newest <= waived.until);
                 bill.reason = if self.parked > 0 && !is_waived {
                     Some(parked(self.parked))
                 } else {
-                    unusual(&prepared.bill, chain, desk).filter(|_| !asked)
+                    let unusual = || unusual(&prepared.bill, chain, desk).filter(|_| !asked && !bill.is_approved());
+                    bill.hold.as_ref().map(Hold::text).or_else(unusual)
                 };
                 content = Some(prepared.bill);
                 account = Some(prepared.account);
@@ -130,20 +120,48 @@ impl Situation {
                 bill.reason.clone_from(&alarm);
             }
         }
+        let approved = bill.is_approved();
         let is_empty = content.as_ref().is_some_and(is_empty);
         let zero = is_empty || content.as_ref().is_some_and(|content| content.zero && !desk.terms.issue_zero);
-        let reviewed = asked || ((desk.terms.auto || zero) && bill.since.plus(desk.terms.review) <= log_time);
+        let in_time = bill.since.plus(desk.terms.review) <= log_time;
+        let reviewed = asked || approved || ((desk.terms.auto || zero) && in_time);
         bill.status = match (&bill.reason, first && reviewed) {
             (Some(_), _) => Status::Held,
+            (None, false) if approved => Status::Approved,
             (None, false) => Status::Draft,
             (None, true) if zero && (is_empty || !asked) => Status::Skipped,
             (None, true) => Status::Issued,
         };
-        bill.document = content.as_ref().map(|content| {
-            let seller = desk.seller(content).map(|seller| &seller.is);
-            bill::document(content, seller, None, bill::Status::Draft)
-        });
+        if let (Status::Draft, Some(approval)) = (bill.status, &bill.approved) {
+            bill.reason = Some(format!("it changed since {} approved it", approval.who));
+        }
         Decision { bill, content, account, before: self.before, periods: self.periods, invoice: None, alarm }
+    }
+
+    /// The bill as far as it does not depend on what it comes to: with what people said of it.
+    fn begun(&self, chain: &Chain, log_time: Instant, asked: bool) -> StoredBill {
+        let earlier = chain.bill(self.period.end).map(|(bill, _)| bill);
+        StoredBill {
+            status: Status::Draft,
+            customer: self.key.customer.clone(),
+            currency: self.key.currency,
+            period: self.period,
+            number: None,
+            total: self.key.currency.text(Minor(0)),
+            reason: None,
+            since: earlier.map_or_else(|| whole_second(log_time), |bill| bill.since),
+            newest: self.periods.iter().map(|period| period.offset).max().unwrap_or_default(),
+            waived: earlier.and_then(|bill| bill.waived.clone()),
+            receivable: None,
+            corrects: None,
+            voided: earlier.map(|bill| bill.voided.clone()).unwrap_or_default(),
+            again: earlier.and_then(|bill| bill.again.clone()),
+            approved: earlier.and_then(|bill| bill.approved.clone()),
+            // Who issues it, lets it go.
+            hold: earlier.and_then(|bill| bill.hold.clone()).filter(|_| !asked),
+            test: self.test,
+            document: None,
+        }
     }
 }
 

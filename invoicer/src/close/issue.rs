@@ -6,7 +6,7 @@ use super::desk::{Customer, Desk};
 use super::load::Numbered;
 use super::walk::Effect;
 use super::{Error, State};
-use crate::ledger::{Basis, Draft, Invoice, Ledger, Series, Status};
+use crate::ledger::{Basis, Draft, Invoice, Ledger, Receivable, Series, Status};
 use pricing::bill::{self, Bill, Corrects, DocumentKind};
 use pricing::time::{Instant, Span};
 use sha2::{Digest, Sha256};
@@ -48,6 +48,9 @@ impl<'a> Numbers<'a> {
             let Some(content) = decision.content.take() else { return Ok(None) };
             let basis = basis(desk, customer, chain, &content, &decision);
             let issued = self.issue(draft, desk, customer, key, &content, basis, log_time).await?;
+            let due_date = due_date(desk, customer, &content, log_time);
+            let zone = &customer.party.time_zone;
+            decision.bill.receivable = Some(Receivable::new(content.due, due_date.as_deref(), zone));
             decision.bill.number = Some(issued.number.clone());
             decision.invoice = Some(issued).filter(|_| DocumentKind::of(&content) == DocumentKind::Invoice);
             decision.bill.document = None;
@@ -113,9 +116,10 @@ impl<'a> Numbers<'a> {
             due_date,
             test: self.test,
             basis,
+            credit: None,
         };
         draft.put(Some(&key.tenant), &number, None, &invoice)?;
-        Ok(Corrects { number, issue_date })
+        Ok(Corrects { number, issue_date, reason: String::new() })
     }
 
     /// Writes that what was late changes nothing.
@@ -154,7 +158,7 @@ impl State {
             chain.open.remove(&end);
         } else {
             let revision = chain.open.get(&end).map_or(0, |(_, revision)| *revision) + 1;
-            chain.open.insert(end, (decision.bill.clone(), revision));
+            chain.follow(decision.bill.clone(), revision);
         }
     }
 }
@@ -168,7 +172,7 @@ fn after(desk: &Desk, chain: &Chain, decision: &Decision, log_time: Instant) -> 
         Status::Issued if period.start == period.end => chain.stored.last_total,
         Status::Issued => decision.content.as_ref().map(|content| content.total),
         Status::Skipped => chain.stored.last_total,
-        Status::Draft | Status::Held => return None,
+        Status::Draft | Status::Approved | Status::Held | Status::Voided => return None,
     };
     let last_invoice = decision.invoice.clone().or_else(|| chain.stored.last_invoice.clone());
     let terms = &desk.terms;

@@ -55,7 +55,7 @@ impl Closer {
                 chain.stored = stored.value;
             }
         }
-        for status in [Status::Draft, Status::Held] {
+        for status in Status::OPEN {
             let filter = Filter { tags: vec![("status".to_owned(), status.word().to_owned())], ..Filter::default() };
             for bill in self.ledger.all::<StoredBill>(Some(tenant), &filter).await? {
                 let key = Key {
@@ -63,8 +63,7 @@ impl Closer {
                     customer: bill.value.customer.clone(),
                     currency: bill.value.currency,
                 };
-                let chain = chains.entry(key).or_default();
-                chain.open.insert(bill.value.period.end, (bill.value, bill.revision));
+                chains.entry(key).or_default().follow(bill.value, bill.revision);
             }
         }
         Ok(())

@@ -1,9 +1,10 @@
-//! What people ask of bills: to issue one now, to lift the hold of parked events.
+//! What people ask of bills that are not issued: to issue one now, to approve or hold one, to lift the hold of parked
+//! events.
 
 use super::chain::Key;
 use super::walk::Order;
-use super::{Closer, Error};
-use crate::ledger::{Draft, Status, Stored, StoredBill, Waiver};
+use super::{Closer, Error, Refusal};
+use crate::ledger::{Approval, Draft, Hold, Status, Stored, StoredBill, Waiver, digest};
 use crate::publisher::{Announcement, Target};
 use pricing::id::TenantId;
 use storage::record::Control;
@@ -36,6 +37,84 @@ impl Closer {
             "a bill of this customer before it is not issued yet, or it waits for its manifests".to_owned()
         });
         Err(Error::Bill { reason: format!("bill {id} cannot be issued: {reason}") })
+    }
+
+    /// Lets a draft or held bill be issued as it is now, once the bills before it are. Where `seen` names a document, the
+    /// draft must still say that.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when it says something else by now; [`Error::Bill`] for a bill without a document.
+    pub async fn approve(&self, tenant: &TenantId, id: &str, seen: Option<&str>, who: &str) -> Result<(), Error> {
+        let change = |bill: &mut StoredBill| {
+            let Some(document) = &bill.document else {
+                let reason = bill.reason.as_deref().unwrap_or("it could not be prepared");
+                return Err(Error::bill(format!("bill {id} cannot be approved: it has no document yet: {reason}")));
+            };
+            let digest = digest(document);
+            if seen.is_some_and(|seen| seen != digest) {
+                let reason = format!("bill {id} is not what it was: look at it again, and approve what it says now");
+                return Err(Error::Refused { refusal: Refusal::Changed, reason });
+            }
+            (bill.approved, bill.hold) = (Some(Approval { who: who.to_owned(), digest }), None);
+            Ok(())
+        };
+        self.amend(tenant, id, who, "approve", change).await
+    }
+
+    /// Keeps a bill from being issued; what was approved before no longer is.
+    ///
+    /// # Errors
+    /// [`Error::Bill`] for a bill that is issued or not there.
+    pub async fn hold(&self, tenant: &TenantId, id: &str, reason: &str, who: &str) -> Result<(), Error> {
+        let change = |bill: &mut StoredBill| {
+            let hold = Hold { who: who.to_owned(), reason: reason.to_owned() };
+            (bill.status, bill.reason, bill.approved) = (Status::Held, Some(hold.text()), None);
+            bill.hold = Some(hold);
+            Ok(())
+        };
+        self.amend(tenant, id, who, "hold", change).await
+    }
+
+    /// Lets a bill go that a person held.
+    ///
+    /// # Errors
+    /// [`Error::Bill`] for a bill that no person holds.
+    pub async fn release(&self, tenant: &TenantId, id: &str, who: &str) -> Result<(), Error> {
+        let change = |bill: &mut StoredBill| {
+            let status = bill.status.word();
+            let nobody =
+                || Error::bill(format!("nobody holds bill {id}, which is {status}; there is nothing to release"));
+            bill.hold.take().map(drop).ok_or_else(nobody)
+        };
+        self.amend(tenant, id, who, "release", change).await
+    }
+
+    /// Changes what stands about an open bill, in a commit of its own, and has a pass look at it.
+    async fn amend(
+        &self,
+        tenant: &TenantId,
+        id: &str,
+        who: &str,
+        action: &str,
+        change: impl Fn(&mut StoredBill) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let mut slot = self.state.lock().await;
+        self.publisher.leads().await?;
+        let stored = self.open_bill(tenant, id).await?;
+        let mut bill = stored.value;
+        change(&mut bill)?;
+        let mut draft = Draft::new(who, action, self.publisher.log_time());
+        draft.put(Some(tenant), id, Some(stored.revision), &bill)?;
+        // Where it is not known what became of the commit, all is read again.
+        let state = slot.take();
+        self.ledger.commit(draft).await?;
+        if let Some(mut state) = state {
+            let key = key(tenant, &bill);
+            state.dirty.insert((tenant.clone(), key.customer.clone()));
+            state.chains.entry(key).or_default().follow(bill, stored.revision + 1);
+            *slot = Some(state);
+        }
+        self.settled(&mut slot, None).await.map(drop)
     }
 
     /// Lets parked events no longer hold a bill back; they stay parked.
@@ -71,20 +150,18 @@ impl Closer {
         Ok(self.bill(tenant, id).await?.value)
     }
 
-    async fn bill(&self, tenant: &TenantId, id: &str) -> Result<Stored<StoredBill>, Error> {
+    pub(super) async fn bill(&self, tenant: &TenantId, id: &str) -> Result<Stored<StoredBill>, Error> {
         let found = self.ledger.get::<StoredBill>(Some(tenant), id).await?;
         found.ok_or_else(|| Error::Bill { reason: format!("there is no bill '{id}'; see `farthing invoices list`") })
     }
 
     async fn open_bill(&self, tenant: &TenantId, id: &str) -> Result<Stored<StoredBill>, Error> {
         let stored = self.bill(tenant, id).await?;
-        match stored.value.status {
-            Status::Draft | Status::Held => Ok(stored),
-            Status::Issued | Status::Skipped => {
-                let status = stored.value.status.word();
-                Err(Error::Bill { reason: format!("bill {id} is {status} already and never changes") })
-            }
+        let status = stored.value.status;
+        if status.is_open() {
+            return Ok(stored);
         }
+        Err(Error::bill(format!("bill {id} is {} already and never changes", status.word())))
     }
 }
 

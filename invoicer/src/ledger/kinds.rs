@@ -2,11 +2,10 @@
 
 use super::Kind;
 use crate::publisher::Target;
-use pricing::bill::{Account, Corrects, Credit, Party, Tax};
+use pricing::bill::{Account, Ask, Corrects, Credit, Party, Tax};
 use pricing::catalog::entity::Seller;
-use pricing::currency::{Currency, Rounding};
-use pricing::id::{CustomerId, SubscriptionId, TaxId};
-use pricing::period::Period;
+use pricing::currency::Rounding;
+use pricing::id::{SubscriptionId, TaxId};
 use pricing::plan::PlanRef;
 use pricing::subscription::Subscription;
 use pricing::time::Instant;
@@ -74,65 +73,6 @@ pub struct Series {
     pub hash: String,
 }
 
-/// How far a bill has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Status {
-    /// Made anew as long as its usage changes; issued after its review.
-    Draft,
-    /// Not issued before somebody says so, or the reason is gone.
-    Held,
-    /// An invoice: its bytes never change.
-    Issued,
-    /// Nothing but zeros: counts as invoiced, has no document.
-    Skipped,
-}
-
-/// A bill as it stands.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct StoredBill {
-    /// How far it has come.
-    pub status: Status,
-    /// Who is billed.
-    pub customer: CustomerId,
-    /// In what.
-    pub currency: Currency,
-    /// From the first start to the common end of its periods.
-    pub period: Period,
-    /// The invoice's number, once issued.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub number: Option<String>,
-    /// Printed money, with the currency's decimals.
-    pub total: String,
-    /// Why it is held.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-    /// Log time of the first draft: the review runs from here.
-    pub since: Instant,
-    /// The newest record that its manifests speak of.
-    #[serde(default)]
-    pub newest: Offset,
-    /// Parked events that no longer hold it back.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub waived: Option<Waiver>,
-    /// True in a test system.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub test: bool,
-    /// The document as it would be issued, in the shape of `farthing invoices show`, as JSON text; of an issued one see
-    /// [`Invoice`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub document: Option<String>,
-}
-
-/// A person's word on parked events.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Waiver {
-    /// What the person said.
-    pub reason: String,
-    /// The newest record that the bill's manifests spoke of then: what parks later was not seen, and holds again.
-    pub until: Offset,
-}
-
 /// An issued document.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Invoice {
@@ -157,6 +97,22 @@ pub struct Invoice {
     pub test: bool,
     /// What it was made from.
     pub basis: Basis,
+    /// Of a credit note on an invoice: what it was made from, beside that invoice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credit: Option<CreditBasis>,
+}
+
+/// What a credit note was made from.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct CreditBasis {
+    /// The invoice's number.
+    pub invoice: String,
+    /// The credit notes on it before.
+    pub earlier: Vec<String>,
+    /// What was to be given back.
+    pub ask: Ask,
+    /// Why.
+    pub reason: String,
 }
 
 /// What a document was made from, so that it can be made again and compared.
@@ -216,18 +172,6 @@ impl Cursor {
     pub const ID: &'static str = "manifests";
 }
 
-impl Status {
-    /// The word on the wire and in the books.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Draft => "draft",
-            Self::Held => "held",
-            Self::Issued => "issued",
-            Self::Skipped => "skipped",
-        }
-    }
-}
-
 impl Kind for Tenant {
     const COLLECTION: &'static str = "tenant";
     const AUDITED: bool = false;
@@ -260,19 +204,6 @@ impl Kind for Cursor {
 impl Kind for Series {
     const COLLECTION: &'static str = "series";
     const AUDITED: bool = false;
-}
-
-impl Kind for StoredBill {
-    const COLLECTION: &'static str = "bill";
-
-    fn tags(&self) -> Vec<(String, String)> {
-        let mut tags = vec![
-            ("customer".to_owned(), self.customer.to_string()),
-            ("status".to_owned(), self.status.word().to_owned()),
-        ];
-        tags.extend(self.number.iter().map(|number| ("number".to_owned(), number.clone())));
-        tags
-    }
 }
 
 impl Kind for Invoice {

@@ -1,24 +1,17 @@
 //! `InvoiceService`: bills and invoices.
 
 use super::access::Granted;
+use super::bills::summary;
 use super::export::Form;
-use super::{Services, page, problem, words};
-use crate::ledger::{self, BasisPeriod, Filter, Invoice, Status as BillStatus, Stored, StoredBill};
-use pricing::bill::Kind as LineKind;
+use super::{Services, asked, page, problem};
+use crate::close::Payment;
 use pricing::catalog::Kind;
-use pricing::id::{SubscriptionId, TenantId};
-use pricing::period::Period;
-use pricing::time::Instant;
 use proto::code::Code;
 use proto::status::Problem;
 use proto::v1;
 use proto::v1::invoice_service_server::InvoiceService;
-use std::collections::BTreeSet;
 use storage::keyring::Scope;
 use tonic::{Request, Response, Status, async_trait};
-
-/// Bills that are looked through at once.
-const EARLIER: usize = 20;
 
 #[async_trait]
 impl InvoiceService for Services {
@@ -28,21 +21,13 @@ impl InvoiceService for Services {
     ) -> Result<Response<v1::ListInvoicesResponse>, Status> {
         let Granted { tenant, .. } = self.access.granted(request.metadata(), Scope::Read).await?;
         let asked = request.into_inner();
-        let size = page::size(asked.page_size)?;
-        let customer = (!asked.customer.is_empty()).then(|| ("customer".to_owned(), asked.customer.clone()));
-        let status = status_filter(&asked.status)?.map(|status| ("status".to_owned(), status.word().to_owned()));
-        let filter = Filter {
-            tags: customer.into_iter().chain(status).collect(),
-            after: page::after(&asked.page_token)?,
-            ..Filter::default()
-        };
-        let bills = self.ledger.list::<StoredBill>(Some(&tenant), &filter, size + 1).await;
-        let mut bills = bills.map_err(|error| problem::ledger(&error))?;
+        let (mut bills, size) = (self.listed(&tenant, &asked).await?, page::size(asked.page_size)?);
         if bills.is_empty() && !asked.customer.is_empty() {
             self.must_know(&tenant, Kind::Customer, &asked.customer).await?;
         }
         let next_page_token = page::cut(&mut bills, size, |bill| bill.id.clone());
-        let invoices = bills.into_iter().map(|bill| summary(bill.id, &bill.value)).collect();
+        let now = self.publisher.log_time();
+        let invoices = bills.into_iter().map(|bill| summary(bill.id, &bill.value, now)).collect();
         Ok(Response::new(v1::ListInvoicesResponse { invoices, next_page_token }))
     }
 
@@ -80,11 +65,7 @@ impl InvoiceService for Services {
     async fn waive(&self, request: Request<v1::WaiveRequest>) -> Result<Response<v1::GetInvoiceResponse>, Status> {
         let Granted { tenant, caller } = self.access.granted(request.metadata(), Scope::Finance).await?;
         let asked = request.into_inner();
-        if asked.reason.trim().is_empty() {
-            return Err(
-                Problem::invalid(Code::ReasonMissing, "a waiver needs a reason: who decided it, and why").into()
-            );
-        }
+        asked::reason("a waiver", &asked.reason)?;
         let bill = self.bill(&tenant, &asked.id).await?;
         let waived = self.closer.waive(&tenant, &bill.id, &asked.reason, &caller.key).await;
         waived.map_err(|error| problem::close(&error))?;
@@ -110,154 +91,86 @@ impl InvoiceService for Services {
             findings: report.findings,
         }))
     }
-}
 
-// === impl Services ===
-
-impl Services {
-    /// A bill by number or id.
-    async fn bill(&self, tenant: &TenantId, id: &str) -> Result<Stored<StoredBill>, Problem> {
-        let read = |error: ledger::Error| problem::ledger(&error);
-        if let Some(bill) = self.ledger.get::<StoredBill>(Some(tenant), id).await.map_err(read)? {
-            return Ok(bill);
-        }
-        let filter = Filter { tags: vec![("number".to_owned(), id.to_owned())], ..Filter::default() };
-        let mut found = self.ledger.list::<StoredBill>(Some(tenant), &filter, 1).await.map_err(read)?;
-        found.pop().ok_or_else(|| {
-            Problem::not_found(
-                Code::InvoiceNotFound,
-                format!("there is no bill or invoice '{id}'; see `farthing invoices list`"),
-            )
-        })
+    async fn approve(&self, request: Request<v1::ApproveRequest>) -> Result<Response<v1::GetInvoiceResponse>, Status> {
+        let Granted { tenant, caller } = self.access.granted(request.metadata(), Scope::Finance).await?;
+        let asked = request.into_inner();
+        let bill = self.bill(&tenant, &asked.id).await?;
+        let seen = Some(asked.digest.as_str()).filter(|digest| !digest.is_empty());
+        let approved = self.closer.approve(&tenant, &bill.id, seen, &caller.key).await;
+        approved.map_err(|error| problem::close(&error))?;
+        let bill = self.bill(&tenant, &bill.id).await?;
+        self.answer(&tenant, bill).await
     }
 
-    /// The document of an issued bill.
-    async fn invoice(&self, tenant: &TenantId, bill: &StoredBill) -> Result<Option<Invoice>, Problem> {
-        let Some(number) = &bill.number else { return Ok(None) };
-        let invoice =
-            self.ledger.get::<Invoice>(Some(tenant), number).await.map_err(|error| problem::ledger(&error))?;
-        Ok(invoice.map(|invoice| invoice.value))
+    async fn hold(&self, request: Request<v1::HoldRequest>) -> Result<Response<v1::GetInvoiceResponse>, Status> {
+        let Granted { tenant, caller } = self.access.granted(request.metadata(), Scope::Finance).await?;
+        let asked = request.into_inner();
+        let bill = self.bill(&tenant, &asked.id).await?;
+        let done = if asked.release {
+            self.closer.release(&tenant, &bill.id, &caller.key).await
+        } else {
+            asked::reason("a hold", &asked.reason)?;
+            self.closer.hold(&tenant, &bill.id, &asked.reason, &caller.key).await
+        };
+        done.map_err(|error| problem::close(&error))?;
+        let bill = self.bill(&tenant, &bill.id).await?;
+        self.answer(&tenant, bill).await
     }
 
-    /// The periods that a bill's document adjusts, each with what the last bill before that was made from it.
-    async fn adjusted(
+    async fn void(&self, _: Request<v1::VoidRequest>) -> Result<Response<v1::VoidResponse>, Status> {
+        Err(Status::unimplemented("not yet"))
+    }
+
+    async fn credit(&self, _: Request<v1::CreditRequest>) -> Result<Response<v1::GetInvoiceResponse>, Status> {
+        Err(Status::unimplemented("not yet"))
+    }
+
+    async fn pay(&self, request: Request<v1::PayRequest>) -> Result<Response<v1::GetInvoiceResponse>, Status> {
+        let Granted { tenant, caller } = self.access.granted(request.metadata(), Scope::Finance).await?;
+        let asked = request.into_inner();
+        let bill = self.bill(&tenant, &asked.id).await?;
+        let payment = Payment {
+            amount: asked::money(bill.value.currency, "amount", &asked.amount)?,
+            date: asked::date("date", &asked.date)?,
+            reference: asked::name("reference", asked.reference)?,
+            id: asked::name("payment_id", asked.payment_id)?,
+        };
+        let paid = self.closer.pay(&tenant, &bill.id, &payment, &caller.key).await;
+        paid.map_err(|error| problem::close(&error))?;
+        let bill = self.bill(&tenant, &bill.id).await?;
+        self.answer(&tenant, bill).await
+    }
+
+    async fn write_off(
         &self,
-        tenant: &TenantId,
-        bill: &Stored<StoredBill>,
-        document: &str,
-    ) -> Result<Vec<v1::AdjustedPeriod>, Problem> {
-        let mut adjusted = Vec::new();
-        let mut open = adjustments(document)?;
-        let chain = format!("{}/{}/", bill.value.customer, bill.value.currency);
-        let mut filter =
-            Filter { prefix: Some(chain), after: Some(bill.id.clone()), descending: true, ..Filter::default() };
-        while !open.is_empty() {
-            let earlier = self.ledger.list::<StoredBill>(Some(tenant), &filter, EARLIER).await;
-            let earlier = earlier.map_err(|error| problem::ledger(&error))?;
-            let Some(last) = earlier.last() else { break };
-            filter.after = Some(last.id.clone());
-            for bill in &earlier {
-                let Some(before) = self.invoice(tenant, &bill.value).await? else { continue };
-                open.retain(|(subscription, start)| {
-                    let same = |period: &&BasisPeriod| (&period.subscription, period.start) == (subscription, *start);
-                    let Some(found) = before.basis.periods.iter().find(same) else { return true };
-                    adjusted.push(v1::AdjustedPeriod {
-                        subscription: subscription.to_string(),
-                        start: Some(words::timestamp(*start)),
-                        from_offset: found.offset.0 + 1,
-                    });
-                    false
-                });
-            }
-        }
-        Ok(adjusted)
-    }
-
-    async fn answer(
-        &self,
-        tenant: &TenantId,
-        bill: Stored<StoredBill>,
+        request: Request<v1::WriteOffRequest>,
     ) -> Result<Response<v1::GetInvoiceResponse>, Status> {
-        let mut answer = v1::GetInvoiceResponse::default();
-        match self.invoice(tenant, &bill.value).await? {
-            Some(invoice) => {
-                answer.issued = Some(words::timestamp(invoice.issued));
-                answer.due_date = invoice.due_date.clone().unwrap_or_default();
-                answer.test = invoice.test;
-                answer.document = invoice.canonical;
-            }
-            None => {
-                answer.document = open_document(&bill)?;
-                answer.test = self.publisher.is_test_clock();
-            }
-        }
-        answer.adjusted = self.adjusted(tenant, &bill, &answer.document).await?;
-        answer.summary = Some(summary(bill.id, &bill.value));
-        Ok(Response::new(answer))
+        let Granted { tenant, caller } = self.access.granted(request.metadata(), Scope::Finance).await?;
+        let asked = request.into_inner();
+        asked::reason("a write-off", &asked.reason)?;
+        let bill = self.bill(&tenant, &asked.id).await?;
+        let done = self.closer.write_off(&tenant, &bill.id, &asked.reason, &caller.key).await;
+        done.map_err(|error| problem::close(&error))?;
+        let bill = self.bill(&tenant, &bill.id).await?;
+        self.answer(&tenant, bill).await
     }
-}
 
-/// What of a document tells which periods it adjusts.
-#[derive(serde::Deserialize)]
-struct Adjusting {
-    lines: Vec<AdjustingLine>,
-}
-
-#[derive(serde::Deserialize)]
-struct AdjustingLine {
-    kind: LineKind,
-    subscription: Option<SubscriptionId>,
-    period: Option<Period>,
-}
-
-/// The periods of a document's lines of late usage.
-fn adjustments(document: &str) -> Result<BTreeSet<(SubscriptionId, Instant)>, Problem> {
-    if !document.contains(r#""kind":"adjustment""#) {
-        return Ok(BTreeSet::new());
+    async fn reverse(&self, request: Request<v1::ReverseRequest>) -> Result<Response<v1::GetInvoiceResponse>, Status> {
+        let Granted { tenant, caller } = self.access.granted(request.metadata(), Scope::Finance).await?;
+        let asked = request.into_inner();
+        asked::reason("taking an entry back", &asked.reason)?;
+        let bill = self.bill(&tenant, &asked.id).await?;
+        let done = self.closer.reverse(&tenant, &bill.id, &asked.entry, &asked.reason, &caller.key).await;
+        done.map_err(|error| problem::close(&error))?;
+        let bill = self.bill(&tenant, &bill.id).await?;
+        self.answer(&tenant, bill).await
     }
-    let document: Adjusting = serde_json::from_str(document)
-        .map_err(|error| Problem::internal(Code::BooksDamaged, format!("a document cannot be read: {error}")))?;
-    let late = document.lines.into_iter().filter(|line| line.kind == LineKind::Adjustment);
-    Ok(late.filter_map(|line| Some((line.subscription?, line.period?.start))).collect())
-}
 
-/// The document of a bill that is not issued, with the status that the bill has by now.
-fn open_document(bill: &Stored<StoredBill>) -> Result<String, Problem> {
-    let status = bill.value.status.word();
-    let Some(document) = &bill.value.document else {
-        let reason = bill.value.reason.as_deref().unwrap_or("it could not be prepared");
-        return Err(Problem::conflict(
-            Code::NoDocument,
-            format!("bill {} is {status}, without a document: {reason}", bill.id),
-        ));
-    };
-    // The first is the document's own: only the id and the number stand before it, and quotes in texts are escaped.
-    Ok(document.replacen(r#""status":"draft""#, &format!(r#""status":"{status}""#), 1))
-}
-
-fn summary(id: String, bill: &StoredBill) -> v1::InvoiceSummary {
-    v1::InvoiceSummary {
-        id,
-        number: bill.number.clone().unwrap_or_default(),
-        status: bill.status.word().to_owned(),
-        customer: bill.customer.to_string(),
-        currency: bill.currency.to_string(),
-        start: Some(words::timestamp(bill.period.start)),
-        end: Some(words::timestamp(bill.period.end)),
-        total: bill.total.clone(),
-        reason: bill.reason.clone().unwrap_or_default(),
-        test: bill.test,
-    }
-}
-
-fn status_filter(text: &str) -> Result<Option<BillStatus>, Problem> {
-    let known = [BillStatus::Draft, BillStatus::Held, BillStatus::Issued, BillStatus::Skipped];
-    match known.into_iter().find(|status| status.word() == text) {
-        None if !text.is_empty() => {
-            let allowed = "draft, held, issued or skipped";
-            let message = format!("'{text}' is no status; send {allowed}");
-            Err(Problem::invalid(Code::StatusUnknown, message).with_violation("status", allowed))
-        }
-        found => Ok(found),
+    async fn list_credits(
+        &self,
+        _: Request<v1::ListCreditsRequest>,
+    ) -> Result<Response<v1::ListCreditsResponse>, Status> {
+        Err(Status::unimplemented("not yet"))
     }
 }

@@ -1,5 +1,6 @@
 //! The one place where the invoicer's errors become answers.
 
+use crate::close::Refusal;
 use crate::{advance, close, ledger, publisher};
 use proto::code::Code;
 use proto::status::Problem;
@@ -68,6 +69,12 @@ pub(super) fn close(error: &close::Error) -> Problem {
         close::Error::Charges(error) => charges(error),
         close::Error::Publisher(error) => publisher(error),
         close::Error::Bill { .. } => Problem::conflict(Code::BillState, error.to_string()),
+        close::Error::Refused { refusal, .. } => match refusal {
+            Refusal::Changed => Problem::conflict(Code::DraftChanged, error.to_string()),
+            Refusal::TooMuch => Problem::conflict(Code::MoreThanLeft, error.to_string()),
+            Refusal::Taken => Problem::conflict(Code::NameTaken, error.to_string()),
+            Refusal::NoEntry => Problem::not_found(Code::EntryNotFound, error.to_string()),
+        },
     }
 }
 

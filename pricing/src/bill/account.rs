@@ -1,5 +1,6 @@
 //! What a chain of bills remembers from one to the next.
 
+use super::CreditUse;
 use super::settle::{Advance, Sums, Taxed, Taxes};
 use crate::id::{CreditId, DiscountId, SubscriptionId};
 use crate::number::{self, Amount};
@@ -96,6 +97,37 @@ impl Account {
         self.advances.retain(|_, advances| !advances.is_empty());
         self.spend.retain(|_, spend| !spend.is_empty());
         self
+    }
+
+    /// The same with the rounding and the credits of another one: what the chain as a whole has come to, whichever of its
+    /// bills is made again.
+    #[must_use]
+    pub fn with_sums_of(self, other: &Self) -> Self {
+        Self { residue: other.residue, credits: other.credits.clone(), ..self }
+    }
+
+    /// Takes an issued bill's part of the rounding and of the credits back, as its credit note gives it back.
+    ///
+    /// # Errors
+    /// [`number::Error::Overflow`] for sums that no bill can have had.
+    pub fn take_back(&mut self, residue: Amount, credits: &[CreditUse]) -> Result<(), number::Error> {
+        self.residue = self.residue.sub(residue)?;
+        for back in credits {
+            let spent = self.credits.entry(back.id.clone()).or_default();
+            *spent = spent.add(back.used)?.max(Amount::ZERO);
+        }
+        self.credits.retain(|_, spent| !spent.is_zero());
+        Ok(())
+    }
+
+    /// The end of a period that was settled, as long as it is remembered.
+    pub fn settled_end(&self, subscription: &SubscriptionId, start: Instant) -> Option<Instant> {
+        Some(self.settled.get(subscription)?.get(&start)?.end)
+    }
+
+    /// What was taken off a credit.
+    pub fn used(&self, credit: &CreditId) -> Amount {
+        self.credits.get(credit).copied().unwrap_or_default()
     }
 
     /// What the periods that start in a cycle spent.

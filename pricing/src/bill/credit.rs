@@ -1,7 +1,7 @@
 //! Credits: promotional ones before tax, prepaid money after it; those that expire first are used first.
 
 use super::settle::{Draft, Stage, Sums, Taxed, spread};
-use super::{Credit, CreditKind, Kind, Line, Request};
+use super::{Credit, CreditKind, CreditUse, Kind, Line, Request};
 use crate::id::CreditId;
 use crate::number::{self, Amount, Minor};
 use std::collections::BTreeMap;
@@ -54,6 +54,23 @@ pub(super) fn prepaid(
         }
     }
     Ok((Minor(total.0.saturating_sub(due.0)), due))
+}
+
+/// What the bill takes of each credit that counts on it, and what it leaves; `before` is what was taken before it.
+pub(super) fn uses(
+    request: &Request<'_>,
+    before: &BTreeMap<CreditId, Amount>,
+    after: &BTreeMap<CreditId, Amount>,
+) -> Result<Vec<CreditUse>, number::Error> {
+    let mut uses = Vec::new();
+    for credit in [CreditKind::Promotional, CreditKind::Prepaid].iter().flat_map(|kind| usable(request, *kind)) {
+        let taken = |used: &BTreeMap<CreditId, Amount>| used.get(&credit.id).copied().unwrap_or_default();
+        let (used, left) = (taken(after).sub(taken(before))?, credit.amount.sub(taken(after))?.max(Amount::ZERO));
+        if !used.is_zero() || !left.is_zero() {
+            uses.push(CreditUse { id: credit.id.clone(), kind: credit.kind, used, left: Some(left) });
+        }
+    }
+    Ok(uses)
 }
 
 /// Those that count on this bill, in the order of their use.

@@ -1,6 +1,6 @@
 //! A bill as JSON, which says everything that documents are made from.
 
-use super::{Bill, Kind, Line, Party};
+use super::{Bill, CreditUse, Kind, Line, Party};
 use crate::catalog::entity::{Address, Contact, Seller};
 use crate::currency::{Currency, Rounding};
 use crate::group::Group;
@@ -58,6 +58,9 @@ pub struct Corrects {
     pub number: String,
     /// Its day of issue.
     pub issue_date: String,
+    /// Why, where a person said so.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
 }
 
 /// The document's fields, in their order.
@@ -94,6 +97,8 @@ struct Shape<'a> {
     total: String,
     prepaid: String,
     due: String,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    credits: &'a [CreditUse],
     #[serde(skip_serializing_if = "Option::is_none")]
     tax_currency: Option<TaxCurrency>,
 }
@@ -176,6 +181,8 @@ struct LineShape<'a> {
     amount: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     tax: Option<LineTax<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    corrects_line: Option<u32>,
 }
 
 #[derive(serde::Serialize)]
@@ -198,7 +205,8 @@ struct TaxShape<'a> {
 /// `rate`. `number` is null while there is none; `kind` is `invoice` or `credit_note`.
 ///
 /// What is not always there: `seller` and `buyer` (of whom more than the id is known), `time_zone` (another than UTC),
-/// `tax_currency` (the seller's own is another), `period` of a line (another than the bill's), `reason` of a tax.
+/// `credits` (those of the customer that count on it), `tax_currency` (the seller's own is another), `period` of a line
+/// (another than the bill's), `reason` of a tax, `corrects_line` of a credit note's line.
 pub fn document(bill: &Bill, seller: Option<&Seller>, number: Option<&str>, status: Status) -> String {
     Shape { number, ..Shape::new(bill, seller, status) }.text()
 }
@@ -262,6 +270,7 @@ impl<'a> Shape<'a> {
             total: money(bill.total),
             prepaid: money(bill.prepaid),
             due: money(bill.due),
+            credits: &bill.credits,
             tax_currency: TaxCurrency::of(bill, seller),
         }
     }
@@ -337,6 +346,7 @@ impl<'a> LineShape<'a> {
             amount_exact: line.amount_exact,
             amount: bill.currency.text(line.amount),
             tax: line.tax.as_ref().map(|tax| LineTax { category: &tax.category, rate: tax.rate }),
+            corrects_line: line.corrects_line,
         }
     }
 }

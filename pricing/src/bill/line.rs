@@ -1,9 +1,9 @@
 //! A bill and its lines.
 
-use super::{Party, Tax};
+use super::{CreditKind, Party, Tax};
 use crate::currency::Currency;
 use crate::group::Group;
-use crate::id::{MeterId, PriceId, SellerId, SubscriptionId};
+use crate::id::{CreditId, MeterId, PriceId, SellerId, SubscriptionId};
 use crate::number::{Amount, Minor, Quantity, Rate, grouped};
 use crate::period::Period;
 
@@ -38,6 +38,9 @@ pub struct Bill {
     pub prepaid: Minor,
     /// What is to be paid.
     pub due: Minor,
+    /// The customer's credits that count on it: how much it takes of each, and what is left.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub credits: Vec<CreditUse>,
     /// True where every printed sum is zero: counted as invoiced, but issued only when asked.
     pub zero: bool,
 }
@@ -87,6 +90,23 @@ pub struct Line {
     /// or one that an earlier bill settled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub period: Option<Period>,
+    /// On a credit note: which line of the invoice it gives back, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub corrects_line: Option<u32>,
+}
+
+/// What a bill takes of a credit.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct CreditUse {
+    /// Which.
+    pub id: CreditId,
+    /// Where it counts.
+    pub kind: CreditKind,
+    /// How much, exact; below zero on a credit note, which gives it back.
+    pub used: Amount,
+    /// What is left of it, this bill counted; not told by a credit note.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left: Option<Amount>,
 }
 
 /// What a line is.
@@ -143,6 +163,7 @@ impl Line {
             tax,
             measure: None,
             period: None,
+            corrects_line: None,
         }
     }
 

@@ -217,6 +217,7 @@ impl<'a> Fold<'a> {
             total: rounded.total,
             prepaid,
             due: total,
+            credits: credit::uses(self.request, &self.request.account.credits, &self.account.credits)?,
             zero,
         };
         Ok(Prepared { bill, account: self.account })

@@ -230,7 +230,7 @@ fn kind_at(lines: &[Line], index: usize) -> Kind {
 }
 
 /// `value × numerator ÷ denominator` in minor units, half away from zero; the denominator is above zero.
-fn share(value: i128, numerator: i128, denominator: i128) -> Result<i128, number::Error> {
+pub(super) fn share(value: i128, numerator: i128, denominator: i128) -> Result<i128, number::Error> {
     let twice = value.checked_mul(numerator).and_then(|product| product.checked_mul(2)).ok_or(TOO_LARGE)?;
     let away = twice.abs().checked_add(denominator).ok_or(TOO_LARGE)?;
     Ok(away / (2 * denominator) * twice.signum())

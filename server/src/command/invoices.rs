@@ -1,26 +1,37 @@
-//! `farthing invoices`: list, show, issue, waive, export.
+//! `farthing invoices`: list, show, export, and what people decide about bills.
 
+// Reading order: what can be decided, a list, a bill.
+mod change;
+mod list;
 pub(crate) mod show;
 
 use crate::arguments::{Connection, Format};
-use crate::client::{Client, answer, instant_text};
+use crate::client::{Client, answer};
 use crate::failure::{Context, Failure, Result};
-use crate::local::grouped;
-use crate::output::{self, Grid};
+use crate::output;
 use clap::{Args, Subcommand, ValueEnum};
 use proto::v1;
 use std::path::PathBuf;
 
+pub(crate) use list::{all, table as list_table};
 pub(crate) use show::{Shown, text as document_text};
 
 const AFTER: &str = "\
+A bill is a draft until its review is over (billing.review, 24 hours), then an invoice with a number, whose bytes never
+change. Drafts are held when something about them is unusual; approve, hold, waive and issue decide about drafts. Void,
+credit and pay are about what is issued.
+
 Examples:
-  farthing invoices list --customer c-1
+  farthing invoices list --status held                      what waits for a person, and why
   farthing invoices show ACME-17                            by number
   farthing invoices show c-1/USD/2026-02-01T00:00:00Z      or by id: CUSTOMER/CURRENCY/END
+  farthing invoices approve c-1/USD/2026-02-01T00:00:00Z
+  farthing invoices pay ACME-17 --amount 50.00 --date 2026-02-16 --reference 'bank 4711'
+  farthing invoices credit ACME-17 --line 2 --reason 'the outage of 3 February'
+  farthing invoices void ACME-17 --reason 'wrong address'
   farthing invoices export ACME-17 --format ubl --customization xrechnung --output invoice.xml";
 
-/// Lists, shows, issues, waives and exports bills.
+/// Lists, shows, approves, issues, voids and exports bills, and keeps their payments.
 #[derive(Debug, Args)]
 #[command(after_help = AFTER, arg_required_else_help = true)]
 pub(crate) struct Arguments {
@@ -35,9 +46,9 @@ enum Action {
         /// Only this customer's.
         #[arg(long)]
         customer: Option<String>,
-        /// Only drafts, held drafts, issued invoices, or bills of nothing but zeros, which are skipped.
+        /// Only drafts, held ones, issued ones, …; or of what is issued: open, overdue, paid, ….
         #[arg(long, value_enum)]
-        status: Option<Status>,
+        status: Option<list::Status>,
         #[command(flatten)]
         format: Format,
         #[command(flatten)]
@@ -53,29 +64,8 @@ enum Action {
         #[command(flatten)]
         connection: Connection,
     },
-    /// Issues a draft now, without waiting for its review to end.
-    Issue {
-        /// The draft's id.
-        #[arg(value_name = "NUMBER|ID")]
-        invoice: String,
-        #[command(flatten)]
-        format: Format,
-        #[command(flatten)]
-        connection: Connection,
-    },
-    /// Lets a bill go although events of its period are parked; they stay parked.
-    Waive {
-        /// The draft's id.
-        #[arg(value_name = "NUMBER|ID")]
-        invoice: String,
-        /// Why, for the auditor.
-        #[arg(long)]
-        reason: String,
-        #[command(flatten)]
-        format: Format,
-        #[command(flatten)]
-        connection: Connection,
-    },
+    #[command(flatten)]
+    Change(change::Action),
     /// Writes a bill to a file or standard output.
     Export {
         /// Number or id.
@@ -96,14 +86,6 @@ enum Action {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Status {
-    Draft,
-    Held,
-    Issued,
-    Skipped,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
 enum ExportFormat {
     Ubl,
     Json,
@@ -118,30 +100,10 @@ enum Customization {
     Xrechnung,
 }
 
-/// A summary as JSON.
-#[derive(serde::Serialize)]
-struct Summary<'a> {
-    id: &'a str,
-    number: Option<&'a str>,
-    status: &'a str,
-    customer: &'a str,
-    currency: &'a str,
-    period: PeriodText,
-    total: &'a str,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    reason: &'a str,
-}
-
-#[derive(serde::Serialize)]
-struct PeriodText {
-    start: String,
-    end: String,
-}
-
 pub(crate) async fn run(arguments: Arguments) -> Result {
     match arguments.action {
         Action::List { customer, status, format, connection } => {
-            list(&Client::connect(&connection).await?, customer, status, format).await
+            list::run(&Client::connect(&connection).await?, customer, status, format).await
         }
         Action::Show { invoices, format, connection } => {
             let client = Client::connect(&connection).await?;
@@ -151,16 +113,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result {
             }
             print_documents(documents, format)
         }
-        Action::Issue { invoice, format, connection } => {
-            let request = v1::GetInvoiceRequest { id: invoice };
-            let issued = answer(Client::connect(&connection).await?.invoices().issue(request).await)?;
-            report("issued", issued, format)
-        }
-        Action::Waive { invoice, reason, format, connection } => {
-            let request = v1::WaiveRequest { id: invoice, reason };
-            let waived = answer(Client::connect(&connection).await?.invoices().waive(request).await)?;
-            report("waived", waived, format)
-        }
+        Action::Change(action) => change::run(action).await,
         Action::Export { invoice, format, customization, output, connection } => {
             let request = v1::ExportRequest {
                 id: invoice,
@@ -169,62 +122,6 @@ pub(crate) async fn run(arguments: Arguments) -> Result {
             };
             export(&Client::connect(&connection).await?, request, output).await
         }
-    }
-}
-
-async fn list(client: &Client, customer: Option<String>, status: Option<Status>, format: Format) -> Result {
-    let status = match status {
-        None => "",
-        Some(Status::Draft) => "draft",
-        Some(Status::Held) => "held",
-        Some(Status::Issued) => "issued",
-        Some(Status::Skipped) => "skipped",
-    };
-    let filtered = customer.is_some() || !status.is_empty();
-    let invoices = all(client, customer.unwrap_or_default(), status).await?;
-    if format.json {
-        let invoices: Vec<Summary<'_>> = invoices.iter().map(summary).collect();
-        return output::json(&serde_json::json!({"invoices": invoices}));
-    }
-    list_table(&invoices).print(if filtered { "No bill matches the filter." } else { "No bills yet." })
-}
-
-/// Every page of the list.
-pub(crate) async fn all(client: &Client, customer: String, status: &str) -> Result<Vec<v1::InvoiceSummary>> {
-    let mut request =
-        v1::ListInvoicesRequest { customer, status: status.to_owned(), page_size: 1000, page_token: String::new() };
-    let mut invoices = Vec::new();
-    loop {
-        let page = answer(client.invoices().list(request.clone()).await)?;
-        invoices.extend(page.invoices);
-        request.page_token = page.next_page_token;
-        if request.page_token.is_empty() {
-            return Ok(invoices);
-        }
-    }
-}
-
-/// The list as a table; why a bill is held stands in `show`.
-pub(crate) fn list_table(invoices: &[v1::InvoiceSummary]) -> Grid {
-    let mut grid = Grid::new(&["NUMBER", "STATUS", ">TOTAL", "ID: CUSTOMER/CURRENCY/END"]);
-    for invoice in invoices {
-        let number = if invoice.number.is_empty() { "–" } else { &invoice.number };
-        let total = format!("{} {}", grouped(&invoice.total), invoice.currency);
-        grid.row([number, &invoice.status, &total, &invoice.id]);
-    }
-    grid
-}
-
-fn summary(invoice: &v1::InvoiceSummary) -> Summary<'_> {
-    Summary {
-        id: &invoice.id,
-        number: Some(invoice.number.as_str()).filter(|number| !number.is_empty()),
-        status: &invoice.status,
-        customer: &invoice.customer,
-        currency: &invoice.currency,
-        period: PeriodText { start: instant_text(invoice.start.as_ref()), end: instant_text(invoice.end.as_ref()) },
-        total: &invoice.total,
-        reason: &invoice.reason,
     }
 }
 
@@ -242,21 +139,6 @@ pub(crate) fn print_documents<T: Into<Shown>>(documents: Vec<T>, format: Format)
         output::line(show::text(document)?)?;
     }
     Ok(())
-}
-
-fn report(done: &str, invoice: v1::GetInvoiceResponse, format: Format) -> Result {
-    if format.json {
-        return print_documents(vec![invoice], format);
-    }
-    let summary = invoice.summary.unwrap_or_default();
-    let name = if summary.number.is_empty() { &summary.id } else { &summary.number };
-    let reason = if summary.reason.is_empty() { String::new() } else { format!(" ({})", summary.reason) };
-    output::line(format_args!(
-        "{name}: {done}; now {}{reason}, total {} {}.",
-        summary.status,
-        grouped(&summary.total),
-        summary.currency
-    ))
 }
 
 /// A value's word on the command line, which is its word on the wire, too.

@@ -58,7 +58,7 @@ enum Scope {
     Ingest,
     /// Read usage, charges and bills.
     Read,
-    /// Also issue and waive.
+    /// Also decide about bills: approve, issue, void, credit, payments.
     Finance,
     /// Everything: catalog, keys, clock.
     Admin,

@@ -103,7 +103,8 @@ fn credit_note() -> Case {
     world.bill("2026-01-01T00:00:00Z");
     world.used("2026-01-02", "in", "3");
     world.apply("subscriptions: [{id: s, customer: c, plan: pro, from: 2026-01-01, until: 2026-01-05}]", "2026-01-03");
-    let corrects = Corrects { number: "ACME-16".to_owned(), issue_date: "2026-01-02".to_owned() };
+    let corrects =
+        Corrects { number: "ACME-16".to_owned(), issue_date: "2026-01-02".to_owned(), reason: "outage".to_owned() };
     world.bill("2026-01-10");
     Case { name: "credit_note", json: issue(&world, Some(&corrects)) }
 }

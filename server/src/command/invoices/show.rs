@@ -105,6 +105,14 @@ fn head(document: &Value, shown: &Shown, out: &mut String) -> std::fmt::Result {
 }
 
 /// A text in lines of the page.
+pub(super) fn wrapped(text: &str) -> String {
+    let mut out = String::new();
+    let _ = wrap(text, &mut out);
+    out.truncate(out.trim_end().len());
+    out
+}
+
+/// The same, into a text.
 fn wrap(text: &str, out: &mut String) -> std::fmt::Result {
     let mut line = String::new();
     for word in text.split_whitespace() {
