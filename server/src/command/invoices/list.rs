@@ -68,7 +68,7 @@ struct PeriodText {
 
 /// Prints them.
 pub(super) async fn run(client: &Client, customer: Option<String>, status: Option<Status>, format: Format) -> Result {
-    let status = status.map(|status| word(status).replace('-', "_")).unwrap_or_default();
+    let status = status.map(|status| word(&status).replace('-', "_")).unwrap_or_default();
     let filtered = customer.is_some() || !status.is_empty();
     let invoices = all(client, customer.unwrap_or_default(), &status).await?;
     if format.json {
