@@ -19,8 +19,14 @@ use std::sync::Arc;
 use tokio::time::{Instant, timeout_at};
 use tokio_stream::StreamExt;
 
+const PATH: &str = "/v1/events";
+
 pub(crate) fn router(core: Arc<Core>) -> Router {
-    Router::new().route("/v1/events", post(events)).with_state(core)
+    Router::new().route(PATH, post(events).fallback(other_method)).with_state(core)
+}
+
+async fn other_method(request: Request) -> Response {
+    proto::status::other_method(request.method(), PATH, "POST")
 }
 
 async fn events(State(core): State<Arc<Core>>, request: Request) -> Response {

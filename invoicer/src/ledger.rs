@@ -9,6 +9,7 @@
 //! | `invoice` | its own | number | an issued document: canonical JSON, hash, the hash before it |
 //! | `series` | its own | `SELLER/TYPE` | the next number, the last hash |
 //! | `account` | its own | `CUSTOMER/CURRENCY` | what bills carry from one to the next |
+//! | `webhook` `webhook_secret` `webhook_lane` `delivery` | | | see [`crate::webhooks`] |
 //! | `outbox` | none | sequence | control records that are not yet all in the log |
 //! | `clock` `log` `cursor` `leader` | none | fixed | log time; the log's shards and key; how far manifests were read; where the invoicer that leads is reached |
 //!

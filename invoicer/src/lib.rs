@@ -1,13 +1,14 @@
 //! The invoicer: moves log time, publishes what the rater must know, turns closed periods into invoices, and answers for
 //! all of it.
 
-// Reading order: the documents, the one writer of control records, bills, the clock of test systems, the services.
+// Reading order: the documents, the one writer of control records, bills, the clock of test systems, the services, what others are told.
 pub mod advance;
 mod check;
 pub mod close;
 pub mod ledger;
 pub mod publisher;
 pub mod services;
+pub mod webhooks;
 
 use advance::Shards;
 use close::Closer;
@@ -84,6 +85,11 @@ impl Invoicer {
     /// Bills.
     pub fn closer(&self) -> &Arc<Closer> {
         &self.closer
+    }
+
+    /// What delivers to webhooks.
+    pub fn deliverer(&self, outside: Arc<dyn webhooks::Outside>) -> webhooks::Deliverer {
+        webhooks::Deliverer::new(self.services.ledger().clone(), Arc::clone(&self.publisher), outside)
     }
 
     /// The gRPC services.

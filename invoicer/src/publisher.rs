@@ -105,6 +105,11 @@ impl Publisher {
         *self.log_time.borrow()
     }
 
+    /// The wall clock: for what meets the world outside, and for nothing that is billed.
+    pub fn wall(&self) -> Instant {
+        (self.options.wall)()
+    }
+
     /// Follows log time.
     pub fn watch(&self) -> watch::Receiver<Instant> {
         self.log_time.subscribe()

@@ -5,29 +5,37 @@
 mod access;
 mod admin;
 mod asked;
+mod audit;
 mod bills;
 mod catalog;
 mod export;
+mod exports;
 mod invoices;
 mod page;
 mod problem;
 mod usage;
+mod webhooks;
 mod words;
 
 pub use access::{Key, Keys, Unavailable};
+pub use webhooks::Webhooks;
 
 use crate::advance::{Advance, Shards};
 use crate::check::Check;
 use crate::close::Closer;
 use crate::ledger::Ledger;
 use crate::publisher::Publisher;
+use crate::webhooks::Outside;
 use access::Access;
 use proto::v1::admin_service_server::AdminServiceServer;
+use proto::v1::audit_service_server::AuditServiceServer;
 use proto::v1::catalog_service_server::CatalogServiceServer;
 use proto::v1::customer_service_server::CustomerServiceServer;
+use proto::v1::export_service_server::ExportServiceServer;
 use proto::v1::invoice_service_server::InvoiceServiceServer;
 use proto::v1::subscription_service_server::SubscriptionServiceServer;
 use proto::v1::usage_service_server::UsageServiceServer;
+use proto::v1::webhook_service_server::WebhookServiceServer;
 use std::sync::Arc;
 use storage::charges::Charges;
 
@@ -103,6 +111,25 @@ impl Services {
     /// `AdminService`.
     pub fn admin(&self) -> AdminServiceServer<Self> {
         AdminServiceServer::new(self.clone())
+    }
+
+    /// `AuditService`.
+    pub fn audit(&self) -> AuditServiceServer<Self> {
+        AuditServiceServer::new(self.clone()).max_encoding_message_size(MESSAGE_BYTES_MAX)
+    }
+
+    /// `ExportService`.
+    pub fn exports(&self) -> ExportServiceServer<Self> {
+        ExportServiceServer::new(self.clone()).max_encoding_message_size(MESSAGE_BYTES_MAX)
+    }
+
+    /// `WebhookService`.
+    pub fn webhooks(&self, outside: Arc<dyn Outside>) -> WebhookServiceServer<Webhooks> {
+        WebhookServiceServer::new(Webhooks::new(self.clone(), outside)).max_encoding_message_size(MESSAGE_BYTES_MAX)
+    }
+
+    pub(crate) fn ledger(&self) -> &Ledger {
+        &self.ledger
     }
 
     /// A hand on the test clock.

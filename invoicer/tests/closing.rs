@@ -7,7 +7,7 @@ mod support;
 use invoicer::{Invoicer, Parts};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use storage::books::Books as _;
+use storage::books::{AuditQuery, Books as _};
 use storage::charges::Charges as _;
 use storage::log::Log as _;
 use storage::output::{ChargeRow, ChargeRows, Counters, EventPlace, Output, Series};
@@ -229,7 +229,7 @@ async fn a_bill_unlike_the_last_waits_for_a_person() {
     assert!(summary.contains(&format!("{id} held 5.00")), "{summary:?}");
     let issued = system.issue(id).await.unwrap();
     assert_eq!(issued.summary.unwrap().status, "issued");
-    let audit = system.world.books.audit(Some(&acme()), 0, 1_000).await.unwrap();
+    let audit = system.world.books.audit(&AuditQuery::all(Some(&acme()), 0, 1_000)).await.unwrap();
     let by =
         |who: &str| audit.iter().filter(|entry| entry.who == who && entry.key.id.starts_with("c-")).collect::<Vec<_>>();
     let persons: Vec<&str> = by("acme-finance").iter().map(|entry| entry.key.id.as_str()).collect();

@@ -94,4 +94,6 @@ ids! {
     TaxId
     /// A grant of credit, within a tenant.
     CreditId
+    /// A webhook, within a tenant.
+    WebhookId
 }

@@ -50,6 +50,7 @@ mod kinds {
     pub(super) const UNAUTHENTICATED: Kind = Kind::Unauthenticated;
     pub(super) const DENIED: Kind = Kind::Denied;
     pub(super) const NOT_FOUND: Kind = Kind::NotFound;
+    pub(super) const METHOD: Kind = Kind::Method;
     pub(super) const CONFLICT: Kind = Kind::Conflict;
     pub(super) const EXHAUSTED: Kind = Kind::Exhausted { retry_after: Duration::ZERO };
     pub(super) const UNAVAILABLE: Kind = Kind::Unavailable { retry_after: Duration::ZERO };
@@ -133,6 +134,10 @@ codes! {
     TenantInvalid = "TENANT_INVALID" INVALID,
     /// Nobody declared the tenant.
     TenantUnknown = "TENANT_UNKNOWN" NOT_FOUND,
+    /// Nothing is at the path of the HTTP request.
+    PathUnknown = "PATH_UNKNOWN" NOT_FOUND,
+    /// The path of the HTTP request takes other methods.
+    MethodNotAllowed = "METHOD_NOT_ALLOWED" METHOD,
     /// The service is not ready: the process starts, stops, or waits for another one to give way.
     NotReady = "NOT_READY" UNAVAILABLE,
 
@@ -177,6 +182,10 @@ codes! {
     StatusUnknown = "STATUS_UNKNOWN" INVALID,
     /// A field names no format that can be exported.
     FormatUnknown = "FORMAT_UNKNOWN" INVALID,
+    /// Webhooks are not told such a thing.
+    EventUnknown = "EVENT_UNKNOWN" INVALID,
+    /// The address is none that a webhook may have.
+    UrlRefused = "URL_REFUSED" INVALID,
     /// A field names no scope of keys.
     ScopeUnknown = "SCOPE_UNKNOWN" INVALID,
     /// A field holds what can be no amount of its currency.
@@ -203,6 +212,10 @@ codes! {
     EntryNotFound = "ENTRY_NOT_FOUND" NOT_FOUND,
     /// There is no such key.
     KeyNotFound = "KEY_NOT_FOUND" NOT_FOUND,
+    /// There is no such webhook.
+    WebhookNotFound = "WEBHOOK_NOT_FOUND" NOT_FOUND,
+    /// There is no such delivery, or it is too old to be kept.
+    DeliveryNotFound = "DELIVERY_NOT_FOUND" NOT_FOUND,
     /// No tenant was declared yet.
     NoTenant = "NO_TENANT" CONFLICT,
     /// The bill's state does not allow it.
@@ -221,6 +234,8 @@ codes! {
     NotIssued = "NOT_ISSUED" CONFLICT,
     /// The document lacks what its electronic form needs, or has no such form.
     DocumentLacking = "DOCUMENT_LACKING" CONFLICT,
+    /// The tenant has as many webhooks as it may have.
+    TooManyWebhooks = "TOO_MANY_WEBHOOKS" CONFLICT,
     /// The system's clock is no test clock.
     NotTestClock = "NOT_TEST_CLOCK" CONFLICT,
     /// The clock cannot be moved now, or is another process' to move.

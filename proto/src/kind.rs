@@ -7,6 +7,7 @@
 //! | [`Kind::Unauthenticated`] | `UNAUTHENTICATED` | 401 | with a key |
 //! | [`Kind::Denied`] | `PERMISSION_DENIED` | 403 | with another key |
 //! | [`Kind::NotFound`] | `NOT_FOUND` | 404 | no |
+//! | [`Kind::Method`] | `UNIMPLEMENTED` | 405 | with another method |
 //! | [`Kind::Conflict`] | `FAILED_PRECONDITION` | 409 | once what it says has changed |
 //! | [`Kind::Exhausted`] | `RESOURCE_EXHAUSTED` | 429 | after the time it names |
 //! | [`Kind::Unavailable`] | `UNAVAILABLE` | 503 | after the time it names |
@@ -28,6 +29,8 @@ pub enum Kind {
     Denied,
     /// The thing that was named is not there.
     NotFound,
+    /// The thing that was named is there, but cannot be asked so.
+    Method,
     /// The state of things does not allow it now.
     Conflict,
     /// The caller is over a limit that passes with time.
@@ -52,6 +55,7 @@ impl Kind {
             Self::Unauthenticated => Code::Unauthenticated,
             Self::Denied => Code::PermissionDenied,
             Self::NotFound => Code::NotFound,
+            Self::Method => Code::Unimplemented,
             Self::Conflict => Code::FailedPrecondition,
             Self::Exhausted { .. } => Code::ResourceExhausted,
             Self::Unavailable { .. } => Code::Unavailable,
@@ -67,6 +71,7 @@ impl Kind {
             Self::Unauthenticated => http::StatusCode::UNAUTHORIZED,
             Self::Denied => http::StatusCode::FORBIDDEN,
             Self::NotFound => http::StatusCode::NOT_FOUND,
+            Self::Method => http::StatusCode::METHOD_NOT_ALLOWED,
             Self::Conflict => http::StatusCode::CONFLICT,
             Self::Exhausted { .. } => http::StatusCode::TOO_MANY_REQUESTS,
             Self::Unavailable { .. } => http::StatusCode::SERVICE_UNAVAILABLE,

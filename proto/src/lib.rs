@@ -10,5 +10,5 @@ pub mod v1 {
     tonic::include_proto!("farthing.v1");
 }
 
-/// The compiled descriptors, for server reflection.
+/// The compiled descriptors with comments and options: for reflection, and for the form in JSON.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/farthing.bin"));

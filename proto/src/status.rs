@@ -210,6 +210,16 @@ impl fmt::Display for Violation {
     }
 }
 
+/// The HTTP answer to a method that a path does not take; `allowed` are those that it takes.
+pub fn other_method<B: From<Vec<u8>>>(method: &http::Method, path: &str, allowed: &str) -> http::Response<B> {
+    let message = format!("{path} does not take {method}; it takes {allowed}");
+    let mut response = Problem::new(Kind::Method, Reason::MethodNotAllowed, message).to_response();
+    if let Ok(allowed) = http::HeaderValue::from_str(allowed) {
+        response.headers_mut().insert(http::header::ALLOW, allowed);
+    }
+    response
+}
+
 /// The key of `authorization: Bearer KEY` in gRPC metadata.
 pub fn bearer(metadata: &MetadataMap) -> Option<&str> {
     metadata.get("authorization").and_then(|value| value.to_str().ok()).and_then(bearer_of)

@@ -21,6 +21,7 @@ Run
   status     How the shards of a server stand
   keys       Make, list and revoke API keys
   clock      Move the clock of a test system
+  openapi    Print the OpenAPI file of the services in JSON
   skip       Step over a damaged record at which a shard halted
 
 Sell
@@ -30,6 +31,9 @@ Sell
   invoices   List, show, approve, issue, void, credit and export bills; payments
   explain    Open a line of a bill, down to its events
   check      Recompute bills and compare
+  export     Invoices, lines and double entries for bookkeeping
+  webhooks   Tell other systems what happened to invoices
+  audit      What was changed in the books, when and by whom
 
 Prove
   sim        Run the whole system in memory, under faults, from one seed
@@ -83,12 +87,20 @@ pub(crate) enum Command {
     Check(command::check::Arguments),
     /// Lists, shows, approves, issues, voids and exports bills, and keeps their payments.
     Invoices(command::invoices::Arguments),
+    /// Writes what was issued, and double entries, for bookkeeping.
+    Export(command::export::Arguments),
+    /// Tells other systems what happened to invoices.
+    Webhooks(command::webhooks::Arguments),
+    /// Lists changes of the books, the newest first: when, by whom, before and after.
+    Audit(command::audit::Arguments),
     /// Moves the clock of a test system.
     Clock(command::clock::Arguments),
     /// Steps over the damaged record at which a shard halted, with a reason, as a record of its own.
     Skip(command::skip::Arguments),
     /// Shows how the shards of a server stand.
     Status(command::status::Arguments),
+    /// Prints the OpenAPI file of the services in JSON over HTTP.
+    Openapi,
     /// Runs the whole system in memory, under faults, from one seed.
     Sim(command::sim::Arguments),
     /// Measures Farthing on this machine.

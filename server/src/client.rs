@@ -81,6 +81,12 @@ impl Client {
         invoices: invoice_service_client::InvoiceServiceClient
         /// Keys, clock, shards.
         admin: admin_service_client::AdminServiceClient
+        /// The audit log.
+        audit: audit_service_client::AuditServiceClient
+        /// Bookkeeping.
+        exports: export_service_client::ExportServiceClient
+        /// Webhooks.
+        webhooks: webhook_service_client::WebhookServiceClient
     }
 }
 

@@ -2,14 +2,17 @@
 
 // Offline first, then what runs a server, then what talks to one.
 pub(crate) mod apply;
+pub(crate) mod audit;
 pub(crate) mod bench;
 pub(crate) mod check;
 pub(crate) mod clock;
 pub(crate) mod demo;
 pub(crate) mod explain;
+pub(crate) mod export;
 pub(crate) mod invoices;
 pub(crate) mod keys;
 pub(crate) mod migrate;
+pub(crate) mod openapi;
 pub(crate) mod quote;
 pub(crate) mod rate;
 pub(crate) mod send;
@@ -18,6 +21,7 @@ pub(crate) mod sim;
 pub(crate) mod skip;
 pub(crate) mod status;
 pub(crate) mod usage;
+pub(crate) mod webhooks;
 
 use crate::arguments::{Arguments, Command};
 use crate::failure::{Context, Result};
@@ -36,11 +40,15 @@ pub(crate) fn run(arguments: Arguments) -> Result {
         Command::Rate(arguments) => rate::run(&arguments),
         Command::Usage(arguments) => wait(usage::run(arguments)),
         Command::Explain(arguments) => wait(explain::run(arguments)),
+        Command::Audit(arguments) => wait(audit::run(arguments)),
         Command::Check(arguments) => wait(check::run(arguments)),
         Command::Invoices(arguments) => wait(invoices::run(arguments)),
+        Command::Export(arguments) => wait(export::run(arguments)),
+        Command::Webhooks(arguments) => wait(webhooks::run(arguments)),
         Command::Clock(arguments) => wait(clock::run(arguments)),
         Command::Skip(arguments) => wait(skip::run(arguments)),
         Command::Status(arguments) => wait(status::run(arguments)),
+        Command::Openapi => openapi::run(),
         Command::Sim(arguments) => sim::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
     }

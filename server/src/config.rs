@@ -38,6 +38,8 @@ pub(crate) struct Config {
     pub(crate) rater: Rater,
     /// How the invoicer works.
     pub(crate) invoicer: Invoicer,
+    /// Where webhooks may lead.
+    pub(crate) webhooks: Webhooks,
     /// Log time of a new test system.
     pub(crate) test_clock: Option<Instant>,
     /// Whether writes to storage become spans of traces.
@@ -178,6 +180,15 @@ pub(crate) struct Invoicer {
     pub(crate) server_name: Option<String>,
 }
 
+/// Where webhooks may lead.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Webhooks {
+    /// To addresses that are not public, too, and without TLS.
+    pub(crate) allow_private: bool,
+    /// Who may vouch for addresses, PEM; none: the system's authorities.
+    pub(crate) ca_file: Option<PathBuf>,
+}
+
 /// What is told about a process.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Telemetry {
@@ -225,6 +236,7 @@ impl Config {
             ingest: ingest::Options::default(),
             rater: Rater { data: Some(dir), ..Rater::default() },
             invoicer: Invoicer::default(),
+            webhooks: Webhooks::default(),
             test_clock: None,
             is_traced: false,
             key_file: Some(data.join("admin.key")),

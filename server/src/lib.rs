@@ -7,6 +7,7 @@
 //! | `config` | how a process is composed, from a file or flags |
 //! | `system`, `telemetry` | a running process: stages, storage, port; what it tells |
 //! | `local` | times, dates and numbers as people write and read them |
+//! | `json` | the services in JSON over HTTP, and the OpenAPI file |
 //! | `client` | calls to a running server |
 //! | `reader` | files of events |
 //! | `command` | the commands, one file each |
@@ -19,6 +20,7 @@ mod command;
 mod config;
 mod demo;
 mod failure;
+mod json;
 mod local;
 mod offline;
 mod output;

@@ -11,6 +11,7 @@ pub(crate) mod keys;
 mod leader;
 mod listener;
 mod metrics;
+mod post;
 mod shards;
 mod stages;
 mod state;

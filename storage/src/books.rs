@@ -19,8 +19,8 @@ pub trait Books: Send + Sync + 'static {
     /// All of it or nothing. A put whose expectation does not hold is [`Error::Conflict`] and nothing is changed.
     async fn commit(&self, commit: Commit) -> Result<(), Error>;
 
-    /// The audit log of a tenant, oldest first, after `after` (0: from the first), at most `count_max`.
-    async fn audit(&self, tenant: Option<&TenantId>, after: u64, count_max: usize) -> Result<Vec<AuditEntry>, Error>;
+    /// Entries of a tenant's audit log that fit the query, in their order.
+    async fn audit(&self, query: &AuditQuery) -> Result<Vec<AuditEntry>, Error>;
 
     /// The number of commits so far: it changes whenever anything did, so that caches know when to look again.
     async fn revision(&self) -> Result<u64, Error>;
@@ -122,6 +122,43 @@ pub(crate) fn after_prefix(prefix: &str) -> Option<String> {
         }
     }
     None
+}
+
+/// Which changes to list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AuditQuery {
+    /// Whose; none: the installation's own.
+    pub tenant: Option<TenantId>,
+    /// Only of documents of this collection.
+    pub collection: Option<String>,
+    /// Only of documents with this id.
+    pub id: Option<String>,
+    /// Only changes at this log time or later.
+    pub from: Option<Instant>,
+    /// Only changes before this log time.
+    pub until: Option<Instant>,
+    /// Only after the entry with this number (before it, when descending).
+    pub after: Option<u64>,
+    /// From the last to the first.
+    pub descending: bool,
+    /// At most so many.
+    pub count_max: usize,
+}
+
+impl AuditQuery {
+    /// All of a tenant's entries after `after` (0: from the first), at most `count_max`.
+    pub fn all(tenant: Option<&TenantId>, after: u64, count_max: usize) -> Self {
+        Self { tenant: tenant.cloned(), after: Some(after), count_max, ..Self::default() }
+    }
+
+    /// The first and the last number that the query asks for.
+    pub(crate) fn numbers(&self) -> (u64, u64) {
+        match self.after {
+            None => (0, u64::MAX),
+            Some(after) if self.descending => (0, after.saturating_sub(1)),
+            Some(after) => (after.saturating_add(1), u64::MAX),
+        }
+    }
 }
 
 /// One change of one document.

@@ -25,5 +25,5 @@ pub mod record;
 pub mod shard;
 pub mod sim;
 pub mod snapshots;
-mod tls;
+pub mod tls;
 pub mod wide;

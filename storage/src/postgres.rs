@@ -17,7 +17,9 @@ mod schema;
 
 pub use schema::migrate;
 
-use crate::books::{AuditEntry, Commit, Document, DocumentKey, Error as BooksError, Expect, ListQuery, Put};
+use crate::books::{
+    AuditEntry, AuditQuery, Commit, Document, DocumentKey, Error as BooksError, Expect, ListQuery, Put,
+};
 use async_trait::async_trait;
 use deadpool_postgres::{Object, Pool};
 use pricing::id::TenantId;
@@ -248,15 +250,20 @@ impl crate::books::Books for Books {
         }
     }
 
-    async fn audit(
-        &self,
-        tenant: Option<&TenantId>,
-        after: u64,
-        count_max: usize,
-    ) -> Result<Vec<AuditEntry>, BooksError> {
-        let after = i64::try_from(after).unwrap_or(i64::MAX);
-        let parameters: Parameters<'_> = &[&tenant_text(tenant), &after, &limit(count_max)];
-        let rows = self.read(include_str!("postgres/audit.sql"), parameters).await?;
+    async fn audit(&self, query: &AuditQuery) -> Result<Vec<AuditEntry>, BooksError> {
+        let sql = match query.descending {
+            false => concat!(include_str!("postgres/audit.sql"), "ASC LIMIT $8"),
+            true => concat!(include_str!("postgres/audit.sql"), "DESC LIMIT $8"),
+        };
+        let (first, last) = query.numbers();
+        let (first, last) = (i64::try_from(first).unwrap_or(i64::MAX), i64::try_from(last).unwrap_or(i64::MAX));
+        let (from, until) = (query.from.map(Instant::nanos), query.until.map(Instant::nanos));
+        let tenant = query.tenant.as_ref();
+        #[rustfmt::skip]
+        let parameters: Parameters<'_> = &[
+            &tenant_text(tenant), &first, &last, &query.collection, &query.id, &from, &until, &limit(query.count_max),
+        ];
+        let rows = self.read(sql, parameters).await?;
         rows.iter()
             .map(|row| audit_entry(row, tenant).map_err(|error| unavailable(&connect::explain(&error))))
             .collect()

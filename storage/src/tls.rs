@@ -12,7 +12,7 @@ use std::sync::Arc;
 ///
 /// # Errors
 /// One line that says what to do.
-pub(crate) fn client(ca_file: Option<&Path>, is_certain: bool) -> Result<ClientConfig, String> {
+pub fn client(ca_file: Option<&Path>, is_certain: bool) -> Result<ClientConfig, String> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     let config = config.map_err(|error| error.to_string())?;

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use storage::books::{Books, Commit, DocumentKey, Error as BooksError, Expect, ListQuery, Put};
+use storage::books::{AuditQuery, Books, Commit, DocumentKey, Error as BooksError, Expect, ListQuery, Put};
 use storage::keyring::{Keyring, Scope};
 use storage::postgres::{self, Error, Options};
 
@@ -325,7 +325,7 @@ async fn check_pairs(books: &dyn Books, answers: &BTreeMap<String, bool>) {
         assert!(!is_acknowledged || left.binary_search(id).is_ok(), "{id} was acknowledged and is lost");
     }
     assert!(left.iter().all(|id| answers.contains_key(id)), "a document that nobody wrote");
-    let entries = books.audit(None, 0, 1 << 20).await.unwrap();
+    let entries = books.audit(&AuditQuery::all(None, 0, 1 << 20)).await.unwrap();
     let numbers: Vec<u64> = entries.iter().map(|entry| entry.number).collect();
     let expected: Vec<u64> = (1..=u64::try_from(left.len() * 2).unwrap()).collect();
     assert_eq!(numbers, expected, "each change stands in the audit log once");

@@ -12,7 +12,9 @@
 mod canonical;
 mod einvoice;
 pub mod invoice;
+pub mod journal;
 pub mod language;
+pub mod register;
 
 mod cii;
 mod csv;

@@ -60,7 +60,7 @@ impl AdminService for Services {
         &self,
         request: Request<v1::AdvanceClockRequest>,
     ) -> Result<Response<v1::AdvanceClockResponse>, Status> {
-        self.installation(request.metadata(), "the clock").await?;
+        self.installation(request.metadata(), Scope::Admin, "the clock").await?;
         let to = words::instant("to", request.get_ref().to.as_ref())?;
         let to =
             to.ok_or_else(|| Problem::invalid(Code::TimeInvalid, "`to` is missing: the moment to move log time to"))?;
@@ -73,7 +73,7 @@ impl AdminService for Services {
     }
 
     async fn skip(&self, request: Request<v1::SkipRequest>) -> Result<Response<v1::SkipResponse>, Status> {
-        let caller = self.installation(request.metadata(), "halted shards").await?;
+        let caller = self.installation(request.metadata(), Scope::Admin, "halted shards").await?;
         let asked = request.into_inner();
         let shard = u16::try_from(asked.shard).ok().map(Shard).filter(|shard| shard.0 < self.publisher.shards().get());
         let shard = shard.ok_or_else(|| {
@@ -106,7 +106,7 @@ impl AdminService for Services {
     }
 
     async fn status(&self, request: Request<v1::StatusRequest>) -> Result<Response<v1::StatusResponse>, Status> {
-        self.installation(request.metadata(), "the shards").await?;
+        self.installation(request.metadata(), Scope::Admin, "the shards").await?;
         let mut shards = Vec::new();
         for shard in self.publisher.shards().all() {
             let bounds = self.publisher.log().bounds(shard).await.map_err(|error| problem::log(&error))?;
@@ -165,8 +165,13 @@ impl Services {
     }
 
     /// Only the installation's own key may touch what all tenants share.
-    async fn installation(&self, metadata: &MetadataMap, what: &str) -> Result<Caller, Problem> {
-        let caller = self.access.caller(metadata, Scope::Admin).await?;
+    pub(super) async fn installation(
+        &self,
+        metadata: &MetadataMap,
+        scope: Scope,
+        what: &str,
+    ) -> Result<Caller, Problem> {
+        let caller = self.access.caller(metadata, scope).await?;
         match &caller.tenant {
             None => Ok(caller),
             Some(tenant) => {

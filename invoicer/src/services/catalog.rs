@@ -23,6 +23,7 @@ const CONFLICTS_MAX: usize = 5;
 #[async_trait]
 impl CatalogService for Services {
     async fn diff(&self, request: Request<v1::ApplyRequest>) -> Result<Response<v1::ApplyResponse>, Status> {
+        self.access.caller(request.metadata(), Scope::Admin).await?;
         let (file, options) = read(request.get_ref())?;
         let Granted { tenant, .. } = self.for_file(request.metadata(), &file).await?;
         let loaded = self.ledger.catalog(&tenant).await.map_err(|error| problem::ledger(&error))?;
@@ -32,6 +33,7 @@ impl CatalogService for Services {
     }
 
     async fn apply(&self, request: Request<v1::ApplyRequest>) -> Result<Response<v1::ApplyResponse>, Status> {
+        self.access.caller(request.metadata(), Scope::Admin).await?;
         let (file, options) = read(request.get_ref())?;
         let granted = self.for_file(request.metadata(), &file).await?;
         Ok(Response::new(self.put_in_force(&granted, &file, &options, "apply").await?))

@@ -1,6 +1,8 @@
 //! What a configuration must be before anything is started with it.
 
-use super::{Books, Charges, Config, Invoicer, Log, Pod, Port, Postgres, Rater, Secret, Stage, Telemetry, Tls, file};
+use super::{
+    Books, Charges, Config, Invoicer, Log, Pod, Port, Postgres, Rater, Secret, Stage, Telemetry, Tls, Webhooks, file,
+};
 use crate::failure::{Failure, Result, read_text};
 use pricing::time::Span;
 use std::net::SocketAddr;
@@ -26,7 +28,7 @@ impl Config {
     /// The same, from its text.
     pub(super) fn parse(text: &str, stage: Stage, pod: Option<Pod>) -> Result<(Self, Telemetry)> {
         let file: file::File = toml::from_str(text).map_err(|error| unreadable(text, &error))?;
-        let file::File { tls, log, charges, books, ingest, rater, invoicer, telemetry, .. } = &file;
+        let file::File { tls, log, charges, books, ingest, rater, invoicer, webhooks, telemetry, .. } = &file;
         let config = Self {
             stage,
             port: port(&file, tls.as_ref(), stage)?,
@@ -37,6 +39,7 @@ impl Config {
             ingest: self::ingest(ingest),
             rater: self::rater(rater, pod)?,
             invoicer: self::invoicer(invoicer),
+            webhooks: Webhooks { allow_private: webhooks.allow_private, ca_file: webhooks.ca_file.clone() },
             test_clock: file.test_clock,
             is_traced: telemetry.otlp.is_some(),
             key_file: None,

@@ -27,6 +27,7 @@ pub(super) struct File {
     pub(super) ingest: Ingest,
     pub(super) rater: Rater,
     pub(super) invoicer: Invoicer,
+    pub(super) webhooks: Webhooks,
     pub(super) telemetry: Telemetry,
 }
 
@@ -183,6 +184,15 @@ pub(super) struct Invoicer {
     pub(super) ca_file: Option<PathBuf>,
     /// The name in the other ones' certificates.
     pub(super) server_name: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Webhooks {
+    /// Messages may go to addresses that are not public, and without TLS.
+    pub(super) allow_private: bool,
+    /// Who may vouch for addresses.
+    pub(super) ca_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Default, Deserialize)]

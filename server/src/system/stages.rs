@@ -7,6 +7,7 @@
 use super::catalogs;
 use super::keys::{self, Keys};
 use super::leader;
+use super::post::Post;
 use super::shards;
 use super::state::{State, wall};
 use super::web;
@@ -17,6 +18,7 @@ use ingest::Ingest;
 use invoicer::Invoicer;
 use invoicer::ledger::{Clock, Ledger};
 use invoicer::publisher;
+use invoicer::webhooks::Outside;
 use pricing::time::Instant;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -58,19 +60,25 @@ impl Stages {
     /// Starts them, and works until something needs a person.
     pub(super) async fn run(self) -> Failure {
         let mut tasks = JoinSet::new();
-        if let Err(failure) = self.start(&mut tasks).await {
+        let outside: Arc<dyn Outside> = match Post::new(&self.config.webhooks) {
+            Ok(post) => Arc::new(post),
+            Err(failure) => return failure,
+        };
+        if let Err(failure) = self.start(&outside, &mut tasks).await {
             return failure;
         }
-        match self.state.invoicer.get() {
-            Some(invoicer) => match invoicer.run().await {
+        let Some(invoicer) = self.state.invoicer.get() else { return std::future::pending().await };
+        let deliverer = invoicer.deliverer(outside);
+        tokio::select! {
+            ended = invoicer.run() => match ended {
                 Ok(()) => Failure::refused("the invoicer ended by itself"),
                 Err(error) => Failure::refused(error),
             },
-            None => std::future::pending().await,
+            () = deliverer.run() => Failure::refused("webhooks ended by themselves"),
         }
     }
 
-    async fn start(&self, tasks: &mut JoinSet<()>) -> Result {
+    async fn start(&self, outside: &Arc<dyn Outside>, tasks: &mut JoinSet<()>) -> Result {
         let state = &self.state;
         let looking = (state.clone(), self.log.clone());
         state.look(self.log.as_ref()).await;
@@ -96,7 +104,7 @@ impl Stages {
                 if self.config.stage.ingests() { Some(self.ingest(books, &keys, tasks).await?) } else { None }
             }
         };
-        let services = web::services(state.ingest.get(), state.invoicer.get(), refresh);
+        let services = web::services(state.ingest.get(), state.invoicer.get(), outside, refresh)?;
         let _ = state.services.set(services);
         Ok(())
     }

@@ -8,7 +8,7 @@ use pricing::id::TenantId;
 use pricing::time::Instant;
 use std::ops::Range;
 use std::sync::Arc;
-use storage::books::{self, AuditEntry, Books, Commit, Document, DocumentKey, ListQuery};
+use storage::books::{self, AuditEntry, AuditQuery, Books, Commit, Document, DocumentKey, ListQuery};
 use storage::charges::{self, Boundary, Charge, Charges, ExplainQuery, OutcomeQuery, PeriodKey, Usage, UsageQuery};
 use storage::log::{self, Entry, Log};
 use storage::output::{Manifest, Outcome, Output, Sum};
@@ -94,13 +94,8 @@ impl Books for Traced<dyn Books> {
         self.0.commit(commit).instrument(span).await
     }
 
-    async fn audit(
-        &self,
-        tenant: Option<&TenantId>,
-        after: u64,
-        count_max: usize,
-    ) -> Result<Vec<AuditEntry>, books::Error> {
-        self.0.audit(tenant, after, count_max).await
+    async fn audit(&self, query: &AuditQuery) -> Result<Vec<AuditEntry>, books::Error> {
+        self.0.audit(query).await
     }
 
     async fn revision(&self) -> Result<u64, books::Error> {

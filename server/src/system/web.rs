@@ -1,4 +1,5 @@
-//! The port: health and metrics from the first moment; gRPC services and CloudEvents over HTTP once they are there.
+//! The port: health and metrics from the first moment; once they are there, the services over gRPC and in JSON, and
+//! CloudEvents.
 
 use super::catalogs;
 use super::listener::{Connection, Count};
@@ -6,6 +7,7 @@ use super::metrics;
 use super::state::State as Process;
 use crate::config::Port;
 use crate::failure::{Failure, Result};
+use crate::json;
 use crate::telemetry;
 use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
@@ -14,6 +16,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use ingest::{Catalogs, Ingest};
 use invoicer::Invoicer;
+use invoicer::webhooks::Outside;
 use proto::status::Problem;
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,7 +44,7 @@ struct Front {
 const INGEST: &str = "farthing.v1.IngestService";
 
 /// Services by their full names, for health.
-const SERVICES: [&str; 7] = [
+const SERVICES: [&str; 10] = [
     INGEST,
     "farthing.v1.CatalogService",
     "farthing.v1.CustomerService",
@@ -49,6 +52,9 @@ const SERVICES: [&str; 7] = [
     "farthing.v1.UsageService",
     "farthing.v1.InvoiceService",
     "farthing.v1.AdminService",
+    "farthing.v1.AuditService",
+    "farthing.v1.WebhookService",
+    "farthing.v1.ExportService",
 ];
 
 /// How often health follows what is.
@@ -70,7 +76,9 @@ pub(super) async fn front(process: Arc<Process>, connections: Count) -> Result<(
         .into_axum_router()
         .reset_fallback();
     let services = axum::Router::new().fallback(pass_on).with_state(process.clone());
-    let all = told(process, connections).merge(grpc).fallback_service(services);
+    let openapi = json::document()?;
+    let openapi = get(async move || ([(header::CONTENT_TYPE, "application/json")], openapi.clone()));
+    let all = told(process, connections).route("/v1/openapi.json", openapi).merge(grpc).fallback_service(services);
     Ok((Routes::from(all).prepare(), health))
 }
 
@@ -88,7 +96,15 @@ fn told(process: Arc<Process>, connections: Count) -> axum::Router {
 }
 
 /// What the stages of this process answer.
-pub(super) fn services(ingest: Option<&Ingest>, invoicer: Option<&Invoicer>, refresh: Option<Refresh>) -> axum::Router {
+///
+/// # Errors
+/// The contract's form in JSON cannot be served.
+pub(super) fn services(
+    ingest: Option<&Ingest>,
+    invoicer: Option<&Invoicer>,
+    outside: &Arc<dyn Outside>,
+    refresh: Option<Refresh>,
+) -> Result<axum::Router> {
     let mut all = axum::Router::new();
     if let Some(ingest) = ingest {
         let grpc = Routes::new(ingest.grpc()).into_axum_router().reset_fallback();
@@ -109,11 +125,15 @@ pub(super) fn services(ingest: Option<&Ingest>, invoicer: Option<&Invoicer>, ref
         let others = Routes::new(services.usage())
             .add_service(services.invoices())
             .add_service(services.admin())
+            .add_service(services.audit())
+            .add_service(services.exports())
+            .add_service(services.webhooks(outside.clone()))
             .into_axum_router()
             .reset_fallback();
-        all = all.merge(changing).merge(others);
+        let grpc = changing.merge(others);
+        all = all.merge(json::router(grpc.clone())?).merge(grpc);
     }
-    all.fallback(unknown)
+    Ok(all.fallback(unknown))
 }
 
 /// Serves until told to stop.
@@ -219,8 +239,8 @@ async fn unknown(request: Request) -> Response {
         let status = tonic::Status::unimplemented("there is no such method; reflection lists those that there are");
         return status.into_http::<axum::body::Body>();
     }
-    let message = format!("nothing is at {}; events go to POST /v1/events\n", request.uri().path());
-    (StatusCode::NOT_FOUND, message).into_response()
+    let message = format!("nothing is at {}; events go to POST /v1/events", request.uri().path());
+    Problem::not_found(proto::code::Code::PathUnknown, message).to_response()
 }
 
 fn is_grpc(request: &Request) -> bool {

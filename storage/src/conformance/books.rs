@@ -1,6 +1,6 @@
 //! The suite for [`Books`].
 
-use crate::books::{AuditEntry, Books, Commit, DocumentKey, Error, Expect, ListQuery, Put};
+use crate::books::{AuditEntry, AuditQuery, Books, Commit, DocumentKey, Error, Expect, ListQuery, Put};
 use pricing::id::TenantId;
 use pricing::time::{Instant, Span};
 use std::sync::Arc;
@@ -15,11 +15,12 @@ pub async fn suite(open: impl AsyncFn() -> Arc<dyn Books>) {
     audit_keeps_everything(&*books).await;
     concurrent_changes_conflict(&books).await;
     leases_are_held(&*books).await;
-    let (revision, audit) = (books.revision().await.unwrap(), books.audit(None, 0, 1000).await.unwrap());
+    let (revision, audit) =
+        (books.revision().await.unwrap(), books.audit(&AuditQuery::all(None, 0, 1000)).await.unwrap());
     drop(books);
     let books = open().await;
     assert_eq!(books.revision().await.unwrap(), revision);
-    assert_eq!(books.audit(None, 0, 1000).await.unwrap(), audit);
+    assert_eq!(books.audit(&AuditQuery::all(None, 0, 1000)).await.unwrap(), audit);
     assert_eq!(books.get(&key("counter", "c")).await.unwrap().unwrap().revision, 20);
 }
 
@@ -68,7 +69,7 @@ async fn conditions_hold(books: &dyn Books) {
 
 async fn commits_are_all_or_nothing(books: &dyn Books) {
     let (first, second) = (key("atomic", "a"), key("atomic", "b"));
-    let audited = books.audit(None, 0, 1000).await.unwrap().len();
+    let audited = books.audit(&AuditQuery::all(None, 0, 1000)).await.unwrap().len();
     let revision = books.revision().await.unwrap();
     let puts = vec![put(&first, Expect::Absent, Some("{}")), put(&second, Expect::Revision(4), Some("{}"))];
     match books.commit(commit(puts)).await {
@@ -76,7 +77,7 @@ async fn commits_are_all_or_nothing(books: &dyn Books) {
         other => panic!("{other:?}"),
     }
     assert_eq!(books.get(&first).await.unwrap(), None);
-    assert_eq!(books.audit(None, 0, 1000).await.unwrap().len(), audited);
+    assert_eq!(books.audit(&AuditQuery::all(None, 0, 1000)).await.unwrap().len(), audited);
     assert_eq!(books.revision().await.unwrap(), revision);
     // Two puts of one document stand on each other.
     let twice = vec![put(&first, Expect::Absent, Some("1")), put(&first, Expect::Revision(1), Some("2"))];
@@ -146,13 +147,35 @@ async fn audit_keeps_everything(books: &dyn Books) {
     books.commit(commit(vec![silent, put(&name, Expect::Any, Some("1"))])).await.unwrap();
     books.commit(commit(vec![put(&name, Expect::Any, Some("2"))])).await.unwrap();
     books.commit(commit(vec![put(&name, Expect::Any, None)])).await.unwrap();
-    let entries = books.audit(Some(&tenant), 0, 10).await.unwrap();
+    let entries = books.audit(&AuditQuery::all(Some(&tenant), 0, 10)).await.unwrap();
     let bodies: Vec<_> = entries.iter().map(|entry| (entry.before.as_deref(), entry.after.as_deref())).collect();
     assert_eq!(bodies, [(None, Some("1")), (Some("1"), Some("2")), (Some("2"), None)]);
     let AuditEntry { who, action, log_time, .. } = &entries[0];
     assert_eq!((who.as_str(), action.as_str(), *log_time), ("tester", "test", Instant::from_nanos(7)));
-    assert_eq!(books.audit(Some(&tenant), entries[0].number, 1).await.unwrap(), entries[1..2]);
-    let numbers: Vec<u64> = books.audit(None, 0, 1000).await.unwrap().iter().map(|entry| entry.number).collect();
+    assert_eq!(books.audit(&AuditQuery::all(Some(&tenant), entries[0].number, 1)).await.unwrap(), entries[1..2]);
+    let query = AuditQuery { tenant: Some(tenant), count_max: 2, ..AuditQuery::default() };
+    let newest = AuditQuery { descending: true, ..query.clone() };
+    assert_eq!(books.audit(&newest).await.unwrap(), [entries[2].clone(), entries[1].clone()]);
+    let older = AuditQuery { after: Some(entries[1].number), ..newest };
+    assert_eq!(books.audit(&older).await.unwrap(), entries[..1]);
+    let one = |collection: &str, id: &str| AuditQuery {
+        collection: Some(collection.into()),
+        id: Some(id.into()),
+        ..query.clone()
+    };
+    assert_eq!(books.audit(&one("audit", "a")).await.unwrap(), entries[..2]);
+    assert_eq!(books.audit(&one("audit", "b")).await.unwrap(), []);
+    assert_eq!(books.audit(&one("other", "a")).await.unwrap(), []);
+    let at = |from: i64, until: i64| AuditQuery {
+        from: Some(Instant::from_nanos(from)),
+        until: Some(Instant::from_nanos(until)),
+        ..query.clone()
+    };
+    assert_eq!(books.audit(&at(7, 8)).await.unwrap(), entries[..2]);
+    assert_eq!(books.audit(&at(6, 7)).await.unwrap(), []);
+    assert_eq!(books.audit(&at(8, 9)).await.unwrap(), []);
+    let numbers: Vec<u64> =
+        books.audit(&AuditQuery::all(None, 0, 1000)).await.unwrap().iter().map(|entry| entry.number).collect();
     assert!(numbers.is_sorted() && numbers.iter().all(|number| *number >= 1 && *number != entries[0].number));
 }
 

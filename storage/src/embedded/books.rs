@@ -1,7 +1,7 @@
 //! The books in SQLite. Commits that wait at the same time share a transaction and its fsync; each stands or falls alone.
 
 use super::sqlite::{Database, Failure};
-use crate::books::{AuditEntry, Commit, Document, DocumentKey, Error, Expect, ListQuery, Put};
+use crate::books::{AuditEntry, AuditQuery, Commit, Document, DocumentKey, Error, Expect, ListQuery, Put};
 use async_trait::async_trait;
 use pricing::id::TenantId;
 use pricing::time::Instant;
@@ -65,9 +65,9 @@ impl crate::books::Books for Books {
         self.database.write(move |connection| write(connection, commit)).await.map_err(Error::from)
     }
 
-    async fn audit(&self, tenant: Option<&TenantId>, after: u64, count_max: usize) -> Result<Vec<AuditEntry>, Error> {
-        let tenant = tenant.cloned();
-        self.read(move |connection| audit(connection, tenant.as_ref(), after, count_max)).await
+    async fn audit(&self, query: &AuditQuery) -> Result<Vec<AuditEntry>, Error> {
+        let query = query.clone();
+        self.read(move |connection| audit(connection, &query)).await
     }
 
     async fn revision(&self) -> Result<u64, Error> {
@@ -199,22 +199,26 @@ fn note(
     Ok(())
 }
 
-fn audit(
-    connection: &Connection,
-    tenant: Option<&TenantId>,
-    after: u64,
-    count_max: usize,
-) -> Result<Vec<AuditEntry>, rusqlite::Error> {
-    let mut statement = connection.prepare_cached(include_str!("books/audit.sql"))?;
-    let after = i64::try_from(after).unwrap_or(i64::MAX);
-    let parameters = named_params! {":tenant": tenant_text(tenant), ":after": after, ":count_max": limit(count_max)};
+fn audit(connection: &Connection, query: &AuditQuery) -> Result<Vec<AuditEntry>, rusqlite::Error> {
+    let sql = match query.descending {
+        false => concat!(include_str!("books/audit.sql"), "ASC LIMIT :count_max"),
+        true => concat!(include_str!("books/audit.sql"), "DESC LIMIT :count_max"),
+    };
+    let mut statement = connection.prepare_cached(sql)?;
+    let numbers = query.numbers();
+    let parameters = named_params! {
+        ":tenant": tenant_text(query.tenant.as_ref()), ":collection": query.collection, ":id": query.id,
+        ":first": i64::try_from(numbers.0).unwrap_or(i64::MAX), ":last": i64::try_from(numbers.1).unwrap_or(i64::MAX),
+        ":from": query.from.map(Instant::nanos), ":until": query.until.map(Instant::nanos),
+        ":count_max": limit(query.count_max),
+    };
     let rows = statement.query_map(parameters, |row| {
         Ok(AuditEntry {
             number: number(row)?,
             who: row.get(1)?,
             action: row.get(2)?,
             log_time: Instant::from_nanos(row.get(3)?),
-            key: DocumentKey { tenant: tenant.cloned(), collection: row.get(4)?, id: row.get(5)? },
+            key: DocumentKey { tenant: query.tenant.clone(), collection: row.get(4)?, id: row.get(5)? },
             before: row.get(6)?,
             after: row.get(7)?,
         })

@@ -1,6 +1,7 @@
 //! Keys: made, recognised, revoked.
 
 use super::*;
+use crate::books::AuditQuery;
 use crate::shard::ShardCount;
 use crate::sim::World;
 
@@ -31,8 +32,11 @@ async fn a_key_opens_what_its_scope_covers_and_nothing_else_passes_for_it() {
         assert_eq!(ring.authenticate(wrong), None, "{wrong}");
     }
     let secret = first.key.rsplit('_').next().unwrap();
-    let written =
-        format!("{:?} {:?} {first:?} {ring:?}", books.audit(None, 0, 100).await, books.list(&all_keys()).await);
+    let written = format!(
+        "{:?} {:?} {first:?} {ring:?}",
+        books.audit(&AuditQuery::all(None, 0, 100)).await,
+        books.list(&all_keys()).await
+    );
     assert!(!written.contains(secret), "the secret is kept nowhere");
     assert!(written.contains(&first.id));
 }

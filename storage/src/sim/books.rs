@@ -2,9 +2,8 @@
 
 use super::faults::Faults;
 use super::lock;
-use crate::books::{AuditEntry, Commit, Document, DocumentKey, Error, Expect, ListQuery, Put};
+use crate::books::{AuditEntry, AuditQuery, Commit, Document, DocumentKey, Error, Expect, ListQuery, Put};
 use async_trait::async_trait;
-use pricing::id::TenantId;
 use pricing::time::Instant;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -102,11 +101,23 @@ impl crate::books::Books for Books {
         Ok(())
     }
 
-    async fn audit(&self, tenant: Option<&TenantId>, after: u64, count_max: usize) -> Result<Vec<AuditEntry>, Error> {
+    async fn audit(&self, query: &AuditQuery) -> Result<Vec<AuditEntry>, Error> {
         self.readable().await?;
         let state = lock(&self.state);
-        let fits = |entry: &&AuditEntry| entry.number > after && entry.key.tenant.as_ref() == tenant;
-        Ok(state.audit.iter().filter(fits).take(count_max).cloned().collect())
+        let (first, last) = query.numbers();
+        let fits = |entry: &&AuditEntry| {
+            (first..=last).contains(&entry.number)
+                && entry.key.tenant == query.tenant
+                && query.collection.as_ref().is_none_or(|collection| *collection == entry.key.collection)
+                && query.id.as_ref().is_none_or(|id| *id == entry.key.id)
+                && query.from.is_none_or(|from| entry.log_time >= from)
+                && query.until.is_none_or(|until| entry.log_time < until)
+        };
+        let fitting = state.audit.iter().filter(fits).cloned();
+        Ok(match query.descending {
+            false => fitting.take(query.count_max).collect(),
+            true => fitting.rev().take(query.count_max).collect(),
+        })
     }
 
     async fn revision(&self) -> Result<u64, Error> {

@@ -153,13 +153,8 @@ impl books::Books for Gate {
         self.pass(self.world.books.commit(commit)).await
     }
 
-    async fn audit(
-        &self,
-        tenant: Option<&TenantId>,
-        after: u64,
-        count_max: usize,
-    ) -> Result<Vec<books::AuditEntry>, books::Error> {
-        self.pass(self.world.books.audit(tenant, after, count_max)).await
+    async fn audit(&self, query: &books::AuditQuery) -> Result<Vec<books::AuditEntry>, books::Error> {
+        self.pass(self.world.books.audit(query)).await
     }
 
     async fn revision(&self) -> Result<u64, books::Error> {

@@ -1,3 +1,5 @@
 SELECT number, who, action, log_time, collection, id, body_before, body_after FROM audit
-WHERE tenant = :tenant AND number > :after
-ORDER BY number LIMIT :count_max
+WHERE tenant = :tenant AND number BETWEEN :first AND :last
+  AND (:collection IS NULL OR collection = :collection) AND (:id IS NULL OR id = :id)
+  AND (:from IS NULL OR log_time >= :from) AND (:until IS NULL OR log_time < :until)
+ORDER BY number
