@@ -7,6 +7,7 @@
 //! | `bill` | its own | `CUSTOMER/CURRENCY/END` | a draft, held, issued or skipped bill, and what was paid of it |
 //! | `bill` | its own | the same `/NUMBER` | a voided invoice, or a credit note on an invoice |
 //! | `invoice` | its own | number | an issued document: canonical JSON, hash, the hash before it |
+//! | `rendering` | its own | `NUMBER/FORM` | an issued document as PDF, UBL or CII, as it was first read |
 //! | `series` | its own | `SELLER/TYPE` | the next number, the last hash |
 //! | `account` | its own | `CUSTOMER/CURRENCY` | what bills carry from one to the next |
 //! | `webhook` `webhook_secret` `webhook_lane` `delivery` | | | see [`crate::webhooks`] |
@@ -25,7 +26,8 @@ pub use bills::{Approval, Hold, Status, StoredBill, Waiver, digest};
 pub use catalog::Loaded;
 pub(crate) use catalog::desk;
 pub use kinds::{
-    Basis, BasisPeriod, Clock, CreditBasis, Cursor, Invoice, LogIdentity, Outbox, RecordVersion, Series, Tenant,
+    Basis, BasisPeriod, Clock, CreditBasis, Cursor, Invoice, LogIdentity, Outbox, RecordVersion, Rendering, Series,
+    Tenant,
 };
 pub use receivable::{CreditNote, Entry, Receivable, Standing, What};
 

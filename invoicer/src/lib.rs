@@ -15,6 +15,7 @@ use close::Closer;
 use ledger::Ledger;
 use publisher::Publisher;
 use services::{Keys, Services};
+use std::path::PathBuf;
 use std::sync::Arc;
 use storage::books::Books;
 use storage::charges::Charges;
@@ -33,6 +34,8 @@ pub struct Parts {
     pub shards: Arc<dyn Shards>,
     /// API keys.
     pub keys: Arc<dyn Keys>,
+    /// Sellers' logos: a folder for each tenant, with the files that the catalog names.
+    pub logos: Option<PathBuf>,
 }
 
 /// The running invoicer. Cheap to clone.
@@ -53,11 +56,12 @@ impl Invoicer {
     /// # Errors
     /// See [`publisher::Error`].
     pub async fn start(parts: Parts, clock: publisher::Options) -> Result<Self, publisher::Error> {
-        let Parts { books, log, charges, shards, keys } = parts;
+        let Parts { books, log, charges, shards, keys, logos } = parts;
         let ledger = Ledger::new(books);
         let publisher = Publisher::start(ledger.clone(), log, clock).await?;
         let closer = Arc::new(Closer::new(ledger.clone(), Arc::clone(&charges), Arc::clone(&publisher)));
-        let services = Services::new(keys, ledger, charges, Arc::clone(&publisher), Arc::clone(&closer), shards);
+        let services = Services::new(keys, ledger, charges, Arc::clone(&publisher), Arc::clone(&closer), shards)
+            .with_logos(logos.map(Into::into));
         Ok(Self { publisher, closer, services })
     }
 

@@ -36,6 +36,7 @@ use proto::v1::invoice_service_server::InvoiceServiceServer;
 use proto::v1::subscription_service_server::SubscriptionServiceServer;
 use proto::v1::usage_service_server::UsageServiceServer;
 use proto::v1::webhook_service_server::WebhookServiceServer;
+use std::path::Path;
 use std::sync::Arc;
 use storage::charges::Charges;
 
@@ -50,6 +51,8 @@ pub struct Services {
     advance: Arc<Advance>,
     shards: Arc<dyn Shards>,
     check: Arc<Check>,
+    /// The folder of the tenants' folders of logos.
+    logos: Option<Arc<Path>>,
 }
 
 /// Documents are long lists at times: what one message may hold.
@@ -78,6 +81,7 @@ impl Services {
             advance: Arc::new(advance),
             shards,
             check: Arc::new(check),
+            logos: None,
         }
     }
 

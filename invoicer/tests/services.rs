@@ -4,6 +4,8 @@
 
 mod support;
 
+use invoicer::ledger::{Ledger, Rendering};
+use pricing::id::TenantId;
 use proto::v1;
 use proto::v1::catalog_service_server::CatalogService;
 use proto::v1::customer_service_server::CustomerService;
@@ -141,14 +143,24 @@ async fn issued_documents_are_exported_and_never_change() {
         format: format.to_owned(),
         ..v1::ExportRequest::default()
     };
-    let early = services.export(call("acme-read", export(id, "json"))).await.unwrap_err();
+    let early = services.export(call("acme-read", export(id, "ubl"))).await.unwrap_err();
     assert_eq!(early.code(), Code::FailedPrecondition, "{early}");
+    let draft = services.export(call("acme-read", export(id, "pdf"))).await.unwrap().into_inner();
+    assert!(draft.content.starts_with(b"%PDF-1.7"), "drafts are pages, too");
     let issued = system.issue(id).await.unwrap();
     assert_eq!(issued.summary.unwrap().number, "ACME-TEST-1", "a test system's documents say so");
     let json = services.export(call("acme-read", export("ACME-TEST-1", "json"))).await.unwrap().into_inner();
     assert_eq!(String::from_utf8(json.content).unwrap(), issued.document);
     let csv = services.export(call("acme-read", export("ACME-TEST-1", "csv"))).await.unwrap().into_inner();
     assert!(String::from_utf8(csv.content).unwrap().contains("2.50"));
+    let pdf = services.export(call("acme-read", export("ACME-TEST-1", "pdf"))).await.unwrap().into_inner();
+    assert_eq!(pdf.media_type, "application/pdf");
+    assert_ne!(pdf.content, draft.content);
+    let kept = Ledger::new(system.world.books.clone());
+    let kept = kept.get::<Rendering>(Some(&TenantId::new("acme").unwrap()), "ACME-TEST-1/pdf").await.unwrap();
+    assert_eq!(kept.unwrap().revision, 1, "what was sent is kept");
+    let again = services.export(call("acme-read", export("ACME-TEST-1", "pdf"))).await.unwrap().into_inner();
+    assert_eq!(again.content, pdf.content);
     system.advance("2026-02-05T00:00:00Z").await.unwrap();
     let request = v1::GetInvoiceRequest { id: "ACME-TEST-1".to_owned() };
     let later = InvoiceService::get(services, call("acme-read", request)).await.unwrap().into_inner();

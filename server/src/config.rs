@@ -178,6 +178,8 @@ pub(crate) struct Invoicer {
     pub(crate) ca_file: Option<PathBuf>,
     /// The name that the others' certificates have; none: the one in their address.
     pub(crate) server_name: Option<String>,
+    /// Sellers' logos: a folder for each tenant.
+    pub(crate) logos: Option<PathBuf>,
 }
 
 /// Where webhooks may lead.
@@ -235,7 +237,7 @@ impl Config {
             books: Some(Books::Embedded { dir: dir.clone() }),
             ingest: ingest::Options::default(),
             rater: Rater { data: Some(dir), ..Rater::default() },
-            invoicer: Invoicer::default(),
+            invoicer: Invoicer { logos: Some(data.join("logos")), ..Invoicer::default() },
             webhooks: Webhooks::default(),
             test_clock: None,
             is_traced: false,

@@ -1,7 +1,7 @@
 //! The canonical JSON as it is written: see `pricing::bill::document`.
 
 use crate::Error;
-use pricing::bill::{Corrects, DocumentKind, Kind};
+use pricing::bill::{Corrects, CreditUse, DocumentKind, Kind};
 use pricing::catalog::entity::{Address, Contact};
 use pricing::currency::Currency;
 use pricing::group::Group;
@@ -35,6 +35,8 @@ pub(crate) struct Shape {
     pub(crate) prepaid: String,
     pub(crate) due: String,
     pub(crate) tax_currency: Option<TaxCurrency>,
+    #[serde(default)]
+    pub(crate) credits: Vec<CreditUse>,
 }
 
 /// Who sells.
@@ -58,6 +60,8 @@ pub struct Seller {
     pub iban: Option<String>,
     /// The bank of it.
     pub bic: Option<String>,
+    /// The file that its logo is in.
+    pub logo: Option<String>,
 }
 
 /// Who buys.

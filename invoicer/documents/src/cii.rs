@@ -45,8 +45,8 @@ fn head(document: &Document<'_>, xml: &mut Xml) {
         xml.text("ram:ID", document.number);
         xml.text("ram:TypeCode", if document.kind == Kind::Invoice { "380" } else { "381" });
         date("ram:IssueDateTime", document.issue_date, xml);
-        if document.test {
-            xml.element("ram:IncludedNote", |xml| xml.text("ram:Content", document.language.words().test_note));
+        if let Some(note) = &document.note {
+            xml.element("ram:IncludedNote", |xml| xml.text("ram:Content", note));
         }
     });
 }

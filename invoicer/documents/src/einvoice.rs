@@ -49,7 +49,8 @@ pub(crate) struct Document<'a> {
     pub(crate) number: &'a str,
     pub(crate) issue_date: Date,
     pub(crate) due_date: Option<Date>,
-    pub(crate) test: bool,
+    /// BT-22: one at most, which is Peppol's rule.
+    pub(crate) note: Option<String>,
     pub(crate) corrects: Option<&'a (String, Date)>,
     pub(crate) language: Language,
     pub(crate) currency: Currency,
@@ -145,7 +146,7 @@ impl<'a> Document<'a> {
             number,
             issue_date,
             due_date: invoice.due_date,
-            test: invoice.test,
+            note: note(invoice),
             corrects: invoice.corrects.as_ref(),
             language: invoice.language,
             currency: invoice.currency,
@@ -216,6 +217,13 @@ impl Customization {
             Self::Peppol | Self::Xrechnung => Some("urn:fdc:peppol.eu:2017:poacc:billing:01:1.0"),
         }
     }
+}
+
+/// That it is a test, and why something is put right.
+fn note(invoice: &Invoice) -> Option<String> {
+    let test = invoice.test.then_some(invoice.language.words().test_note);
+    let notes: Vec<&str> = test.into_iter().chain(invoice.reason.as_deref()).collect();
+    (!notes.is_empty()).then(|| notes.join(" "))
 }
 
 /// What EN 16931 has no document for.

@@ -12,7 +12,7 @@ use pricing::number::{Amount, Minor, Quantity, Rate};
 use pricing::period::{Period, Zone};
 
 pub use crate::canonical::{Buyer, Seller};
-pub use pricing::bill::DocumentKind as Kind;
+pub use pricing::bill::{CreditUse, DocumentKind as Kind};
 
 /// A document.
 #[derive(Clone, Debug)]
@@ -31,6 +31,8 @@ pub struct Invoice {
     pub test: bool,
     /// The document that it puts right, with its day of issue.
     pub corrects: Option<(String, Date)>,
+    /// Why, where a person said so.
+    pub reason: Option<String>,
     /// Who sells.
     pub seller: Option<Seller>,
     /// The pseudonym of who buys.
@@ -43,6 +45,8 @@ pub struct Invoice {
     pub currency: Currency,
     /// First and last day; none for a bill that settles no period.
     pub days: Option<(Date, Date)>,
+    /// The day on which its period ends.
+    pub end: Date,
     /// In their order.
     pub lines: Vec<Line>,
     /// Σ of the lines.
@@ -57,6 +61,8 @@ pub struct Invoice {
     pub due: Minor,
     /// All tax in the seller's own currency.
     pub tax_currency: Option<TaxCurrency>,
+    /// What of the customer's credits went into it.
+    pub credits: Vec<CreditUse>,
 }
 
 /// One line.
@@ -123,6 +129,7 @@ impl Invoice {
         let zone = zone.map_err(|error| Error::Unreadable(error.to_string()))?;
         let money = Money { currency: shape.currency, sign: if shape.kind == Kind::CreditNote { -1 } else { 1 } };
         let date = |text: Option<String>| text.map(|text| date(&text)).transpose();
+        let reason = shape.corrects.as_ref().map(|earlier| earlier.reason.clone()).filter(|reason| !reason.is_empty());
         let corrects = shape.corrects.map(|earlier| Ok((earlier.number, self::date(&earlier.issue_date)?)));
         let tax_currency = shape.tax_currency.map(|tax| money.tax_currency(tax));
         let lines = shape.lines.into_iter().map(|line| money.line(line, &zone)).collect::<Result<_, _>>()?;
@@ -134,12 +141,14 @@ impl Invoice {
             due_date: date(shape.due_date)?,
             test: shape.test,
             corrects: corrects.transpose()?,
+            reason,
             seller: shape.seller,
             customer: shape.customer,
             buyer: shape.buyer,
             language: Language::of(shape.language.as_deref()),
             currency: shape.currency,
             days: days(shape.period, &zone),
+            end: zone.date(shape.period.end),
             lines,
             net: money.read(&shape.net)?,
             taxes: shape.taxes.into_iter().map(|tax| money.tax(tax)).collect::<Result<_, _>>()?,
@@ -147,6 +156,7 @@ impl Invoice {
             prepaid: money.read(&shape.prepaid)?,
             due: money.read(&shape.due)?,
             tax_currency: tax_currency.transpose()?,
+            credits: shape.credits,
         };
         invoice.adds_up()?;
         Ok(invoice)

@@ -1,5 +1,7 @@
 //! The customer's language: words, numbers, dates.
 
+mod phrases;
+
 use crate::invoice::Kind;
 use jiff::civil::Date;
 
@@ -62,6 +64,10 @@ pub struct Words {
     pub exempt: &'static str,
     pub phone: &'static str,
     pub registration: &'static str,
+    pub credit: &'static str,
+    pub used: &'static str,
+    pub left: &'static str,
+    pub nothing_due: &'static str,
     payable_until: &'static str,
     payable_now: &'static str,
     credited_note: &'static str,
@@ -113,6 +119,10 @@ static ENGLISH: Words = Words {
     exempt: "Exempt from VAT",
     phone: "Phone",
     registration: "Register",
+    credit: "Credit",
+    used: "used",
+    left: "left",
+    nothing_due: "Nothing is left to pay.",
     payable_until: "Payable until",
     payable_now: "Payable on receipt.",
     credited_note: "This amount is credited to you.",
@@ -163,6 +173,10 @@ static GERMAN: Words = Words {
     exempt: "Steuerfrei",
     phone: "Telefon",
     registration: "Register",
+    credit: "Guthaben",
+    used: "verbraucht",
+    left: "übrig",
+    nothing_due: "Es ist nichts mehr zu zahlen.",
     payable_until: "Zahlbar bis",
     payable_now: "Zahlbar sofort.",
     credited_note: "Dieser Betrag wird Ihnen gutgeschrieben.",
@@ -213,6 +227,10 @@ static FRENCH: Words = Words {
     exempt: "Exonéré de TVA",
     phone: "Téléphone",
     registration: "Registre",
+    credit: "Crédit",
+    used: "utilisés",
+    left: "restants",
+    nothing_due: "Il ne reste rien à payer.",
     payable_until: "Payable jusqu’au",
     payable_now: "Payable à réception.",
     credited_note: "Ce montant vous est crédité.",
@@ -281,7 +299,7 @@ impl Language {
 
     /// What a line says, in the customer's words.
     pub fn description(self, english: &str) -> String {
-        english.to_owned()
+        phrases::translate(self, english)
     }
 
     /// A rate as a percentage: `19 %`.

@@ -18,10 +18,12 @@ pub mod register;
 
 mod cii;
 mod csv;
+mod pdf;
 mod ubl;
 mod xml;
 
 pub use einvoice::{Customization, Lack};
+pub use pdf::{logo, pdf};
 
 use invoice::Invoice;
 use std::fmt::Write as _;
@@ -49,6 +51,9 @@ pub enum Error {
     /// The page could not be drawn.
     #[error("the PDF could not be made: {0}")]
     Pdf(String),
+    /// The seller's logo cannot be drawn.
+    #[error("the seller's logo cannot be drawn: {0}")]
+    Logo(String),
 }
 
 /// The UBL 2.1 invoice or credit note of an issued document.

@@ -64,9 +64,7 @@ fn head(document: &Document<'_>, names: &Names, xml: &mut Xml) {
         xml.option("cbc:DueDate", document.due_date.map(|date| date.to_string()));
     }
     xml.text(names.type_code.0, names.type_code.1);
-    if document.test {
-        xml.text("cbc:Note", document.language.words().test_note);
-    }
+    xml.option("cbc:Note", document.note.as_deref());
     xml.text("cbc:DocumentCurrencyCode", document.currency.code());
     xml.option("cbc:TaxCurrencyCode", document.tax_currency.as_ref().map(|(currency, _)| currency.code()));
     xml.option("cbc:BuyerReference", document.reference);

@@ -103,7 +103,7 @@ impl Situation {
                 bill.period = prepared.bill.period;
                 bill.total = self.key.currency.text(prepared.bill.total);
                 let seller = desk.seller(&prepared.bill).map(|seller| &seller.is);
-                bill.document = Some(bill::document(&prepared.bill, seller, None, bill::Status::Draft));
+                bill.document = Some(bill::document(&prepared.bill, seller, bill::Status::Draft, self.test));
                 let is_waived = bill.waived.as_ref().is_some_and(|waived| bill.newest <= waived.until);
                 bill.reason = if self.parked > 0 && !is_waived {
                     Some(parked(self.parked))

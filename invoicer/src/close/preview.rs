@@ -44,8 +44,8 @@ impl Closer {
                 documents.push(bill::document(
                     &prepared.bill,
                     desk.seller(&prepared.bill).map(|seller| &seller.is),
-                    None,
                     bill::Status::Draft,
+                    false,
                 ));
                 account = prepared.account;
             }

@@ -115,6 +115,13 @@ pub struct CreditBasis {
     pub reason: String,
 }
 
+/// What an issued document was first rendered as; its id is `NUMBER/FORM`.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Rendering {
+    /// The bytes, in base64.
+    pub content: String,
+}
+
 /// What a document was made from, so that it can be made again and compared.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Basis {
@@ -198,6 +205,11 @@ impl Kind for LogIdentity {
 
 impl Kind for Cursor {
     const COLLECTION: &'static str = "cursor";
+    const AUDITED: bool = false;
+}
+
+impl Kind for Rendering {
+    const COLLECTION: &'static str = "rendering";
     const AUDITED: bool = false;
 }
 

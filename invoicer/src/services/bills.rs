@@ -174,7 +174,7 @@ fn adjustments(document: &str) -> Result<BTreeSet<(SubscriptionId, Instant)>, Pr
 }
 
 /// The document of a bill that is not issued, with the status that the bill has by now.
-fn open_document(bill: &Stored<StoredBill>) -> Result<String, Problem> {
+pub(super) fn open_document(bill: &Stored<StoredBill>) -> Result<String, Problem> {
     let status = bill.value.status.word();
     let Some(document) = &bill.value.document else {
         let reason = bill.value.reason.as_deref().unwrap_or("it could not be prepared");

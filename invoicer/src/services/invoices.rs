@@ -1,13 +1,11 @@
 //! `InvoiceService`: bills and invoices.
 
 use super::access::Granted;
-use super::bills::summary;
+use super::bills::{open_document, summary};
 use super::export::Form;
 use super::{Services, asked, page, problem};
 use crate::close::Payment;
 use pricing::catalog::Kind;
-use proto::code::Code;
-use proto::status::Problem;
 use proto::v1;
 use proto::v1::invoice_service_server::InvoiceService;
 use storage::keyring::Scope;
@@ -42,15 +40,9 @@ impl InvoiceService for Services {
         let asked = request.into_inner();
         let form = Form::read(&asked.format, &asked.customization)?;
         let bill = self.bill(&tenant, &asked.id).await?;
-        let source = match self.invoice(&tenant, &bill.value).await? {
-            Some(invoice) => invoice.canonical,
-            None => {
-                let status = bill.value.status.word();
-                let message = format!("bill {} is {status}; only issued ones are exported", bill.id);
-                return Err(Problem::conflict(Code::NotIssued, message).into());
-            }
-        };
-        let content = form.render(source).await?;
+        let invoice = self.invoice(&tenant, &bill.value).await?;
+        let canonical = invoice.map_or_else(|| open_document(&bill), |invoice| Ok(invoice.canonical))?;
+        let content = self.rendered(&tenant, bill.value.number.as_deref(), canonical, form).await?;
         Ok(Response::new(v1::ExportResponse { content, media_type: form.media_type().to_owned() }))
     }
 

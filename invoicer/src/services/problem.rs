@@ -56,7 +56,7 @@ pub(super) fn publisher(error: &publisher::Error) -> Problem {
 pub(super) fn document(error: &documents::Error) -> Problem {
     match error {
         documents::Error::NotIssued(_) => Problem::conflict(Code::NotIssued, error.to_string()),
-        documents::Error::Refused(_) | documents::Error::Lacking(_) => {
+        documents::Error::Refused(_) | documents::Error::Lacking(_) | documents::Error::Logo(_) => {
             Problem::conflict(Code::DocumentLacking, error.to_string())
         }
         _ => Problem::internal(Code::BooksDamaged, error.to_string()),

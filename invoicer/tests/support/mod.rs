@@ -289,5 +289,6 @@ pub(crate) fn parts(world: &World, shards: &Arc<Halts>) -> Parts {
         charges: world.charges.clone(),
         shards: Arc::clone(shards) as Arc<dyn Shards>,
         keys: Arc::new(Names),
+        logos: None,
     }
 }

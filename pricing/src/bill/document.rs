@@ -123,6 +123,8 @@ struct SellerShape<'a> {
     iban: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     bic: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    logo: Option<&'a str>,
 }
 
 /// All tax of the bill in the seller's own currency.
@@ -207,8 +209,8 @@ struct TaxShape<'a> {
 /// What is not always there: `seller` and `buyer` (of whom more than the id is known), `time_zone` (another than UTC),
 /// `credits` (those of the customer that count on it), `tax_currency` (the seller's own is another), `period` of a line
 /// (another than the bill's), `reason` of a tax, `corrects_line` of a credit note's line.
-pub fn document(bill: &Bill, seller: Option<&Seller>, number: Option<&str>, status: Status) -> String {
-    Shape { number, ..Shape::new(bill, seller, status) }.text()
+pub fn document(bill: &Bill, seller: Option<&Seller>, status: Status, test: bool) -> String {
+    Shape { test, ..Shape::new(bill, seller, status) }.text()
 }
 
 /// The same of an issued bill, with what issuing adds: the bytes that never change.
@@ -293,6 +295,7 @@ impl<'a> SellerShape<'a> {
             endpoint: seller.endpoint.as_deref(),
             iban: seller.iban.as_deref(),
             bic: seller.bic.as_deref(),
+            logo: seller.logo.as_deref(),
         }
     }
 }

@@ -290,6 +290,7 @@ fn seller(seller: &Seller) -> Tree {
         option("registration", seller.registration.as_ref()),
         contact(&seller.contact),
         option("endpoint", seller.endpoint.as_ref()),
+        option("logo", seller.logo.as_ref()),
     ])
 }
 

@@ -117,6 +117,9 @@ pub struct Seller {
     /// Where electronic documents come from: `SCHEME:ADDRESS`, the scheme a code of the EAS list.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<Arc<str>>,
+    /// The file, among the logos that the invoicer is given, that heads its pages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub logo: Option<Arc<str>>,
 }
 
 /// Whom to ask.

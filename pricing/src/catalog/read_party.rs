@@ -13,7 +13,7 @@ use crate::subscription::When;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-const SELLER: [&str; 14] = [
+const SELLER: [&str; 15] = [
     "id",
     "name",
     "address",
@@ -28,6 +28,7 @@ const SELLER: [&str; 14] = [
     "registration",
     "contact",
     "endpoint",
+    "logo",
 ];
 
 pub(super) fn seller(value: &Value<'_>) -> Option<Seller> {
@@ -50,7 +51,22 @@ pub(super) fn seller(value: &Value<'_>) -> Option<Seller> {
         registration: fields.text("registration"),
         contact: contact(&fields),
         endpoint: endpoint(&fields),
+        logo: logo(&fields),
     })
+}
+
+/// A file's plain name: it is looked for in one folder only.
+fn logo(fields: &Fields<'_>) -> Option<Arc<str>> {
+    let value = fields.get("logo")?;
+    let found = value.text()?;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+    let ends = [".png", ".jpg", ".jpeg"].iter().any(|end| found.ends_with(end));
+    if !ends || found.starts_with('.') || !found.bytes().all(plain) {
+        value.refuse(format!(
+            "found '{found}'; write the name of a PNG or JPEG file without its folder, such as acme.png"
+        ));
+    }
+    Some(Arc::from(found))
 }
 
 fn contact(fields: &Fields<'_>) -> Contact {

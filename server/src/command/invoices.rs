@@ -29,6 +29,7 @@ Examples:
   farthing invoices pay ACME-17 --amount 50.00 --date 2026-02-16 --reference 'bank 4711'
   farthing invoices credit ACME-17 --line 2 --reason 'the outage of 3 February'
   farthing invoices void ACME-17 --reason 'wrong address'
+  farthing invoices export ACME-17 --format pdf --output ACME-17.pdf
   farthing invoices export ACME-17 --format ubl --customization xrechnung --output invoice.xml";
 
 /// Lists, shows, approves, issues, voids and exports bills, and keeps their payments.
@@ -71,10 +72,11 @@ enum Action {
         /// Number or id.
         #[arg(value_name = "NUMBER|ID")]
         invoice: String,
-        /// As what: EN 16931 UBL, the canonical JSON, or one CSV row for each line.
+        /// As what: PDF/A-3 with the electronic invoice inside, EN 16931 as UBL or CII, the canonical JSON, or a CSV row for
+        /// each line.
         #[arg(long, value_enum, default_value_t = ExportFormat::Json)]
         format: ExportFormat,
-        /// Of UBL: the rules that it follows.
+        /// Of UBL and CII: the rules that it follows.
         #[arg(long, value_enum, default_value_t = Customization::En16931)]
         customization: Customization,
         /// Where to; standard output without it.
@@ -87,12 +89,14 @@ enum Action {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum ExportFormat {
+    Pdf,
     Ubl,
+    Cii,
     Json,
     Csv,
 }
 
-/// Which rules UBL follows beside EN 16931 itself.
+/// Which rules an electronic invoice follows beside EN 16931 itself.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Customization {
     En16931,
@@ -118,7 +122,11 @@ pub(crate) async fn run(arguments: Arguments) -> Result {
             let request = v1::ExportRequest {
                 id: invoice,
                 format: word(&format),
-                customization: if matches!(format, ExportFormat::Ubl) { word(&customization) } else { String::new() },
+                customization: if matches!(format, ExportFormat::Ubl | ExportFormat::Cii) {
+                    word(&customization)
+                } else {
+                    String::new()
+                },
             };
             export(&Client::connect(&connection).await?, request, output).await
         }

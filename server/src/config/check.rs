@@ -247,13 +247,14 @@ fn rater(some: &file::Rater, pod: Option<Pod>) -> Result<Rater> {
 }
 
 fn invoicer(some: &file::Invoicer) -> Invoicer {
-    let file::Invoicer { name, address, ca_file, server_name } = some;
+    let file::Invoicer { name, address, ca_file, server_name, logos } = some;
     Invoicer {
         name: name.clone(),
         allow_clock_jump: false,
         address: address.clone(),
         ca_file: ca_file.clone(),
         server_name: server_name.clone(),
+        logos: logos.clone(),
     }
 }
 

@@ -184,6 +184,8 @@ pub(super) struct Invoicer {
     pub(super) ca_file: Option<PathBuf>,
     /// The name in the other ones' certificates.
     pub(super) server_name: Option<String>,
+    /// Where sellers' logos are.
+    pub(super) logos: Option<PathBuf>,
 }
 
 #[derive(Debug, Default, Deserialize)]

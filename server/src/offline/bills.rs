@@ -27,7 +27,7 @@ pub(crate) fn bills(catalog: &Catalog, totals: &Totals, asked: Asked) -> Result<
         let skip = catalog.settings().billing.zero == Zero::Skip;
         found.retain(|bill| is_within(bill.period, window) && !(skip && bill.zero));
         found.sort_by_key(|bill| (bill.currency, bill.period.start, bill.period.end));
-        documents.extend(found.iter().map(|bill| bill::document(bill, seller(catalog, bill), None, Status::Draft)));
+        documents.extend(found.iter().map(|bill| bill::document(bill, seller(catalog, bill), Status::Draft, false)));
     }
     Ok(documents)
 }

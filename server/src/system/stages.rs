@@ -127,6 +127,7 @@ impl Stages {
                 charges: charges.clone(),
                 shards: shards.clone(),
                 keys: Arc::new(keys.clone()),
+                logos: self.config.invoicer.logos.clone(),
             };
             match Invoicer::start(parts, clock.clone()).await {
                 Ok(invoicer) => return Ok(invoicer),

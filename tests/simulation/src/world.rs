@@ -284,6 +284,7 @@ impl World {
                 charges: at,
                 shards: Arc::new(Shown(self.rater.clone())),
                 keys: Arc::new(AnyKey),
+                logos: None,
             };
             match Invoicer::start(parts, clock).await {
                 Ok(invoicer) => {

@@ -1,7 +1,7 @@
 //! Bills of every kind that documents must hold.
 
 use crate::world::World;
-use pricing::bill::{Corrects, DocumentKind, Issue, issued};
+use pricing::bill::{Corrects, DocumentKind, Issue, Status, document, issued};
 
 /// One document.
 pub(crate) struct Case {
@@ -155,4 +155,66 @@ pub(crate) fn all() -> Vec<Case> {
         adjustment(),
         rounding(),
     ]
+}
+
+/// Documents for people's eyes, and whether an electronic invoice is inside.
+pub(crate) fn pages() -> Vec<(Case, bool)> {
+    let (buyer, end) = ("name: B, address: {country: US}", "2026-02-01T00:00:00Z");
+    let logo = SELLER.replace("terms_days: 14", "terms_days: 14, logo: acme.png");
+    let draft =
+        |world: &World, test| document(world.bills.last().unwrap(), world.seller().as_ref(), Status::Draft, test);
+    let mut bare = selling(
+        "sellers: []",
+        "time_zone: UTC",
+        "vat19",
+        "currency: EUR, prices: [{id: in, meter: calls, per_unit: {each: 1}}]",
+    );
+    bare.used("2026-01-10", "in", "3");
+    bare.bill(end);
+    let mut review = plain(BERLIN, "vat19", "currency: EUR");
+    review.bill(end);
+    vec![
+        (case("dinar", plain(buyer, "vat19", "currency: KWD"), end), false),
+        (Case { name: "bare", json: draft(&bare, false) }, false),
+        (Case { name: "draft", json: draft(&review, true) }, false),
+        (case("long", long(&logo, LYON, 130), end), true),
+        (case("narrow", narrow(), end), true),
+        (case("logo", long(&logo, BERLIN, 4), end), true),
+    ]
+}
+
+/// A price inside each of many groups.
+fn long(seller: &str, customer: &str, groups: u32) -> World {
+    let plan = "currency: EUR, fees: [{id: platform, amount: 499.00, when: arrears}], discounts: [{id: partner, percent: 12.5%}], prices: [\
+         {id: output_tokens, meter: tokens, per_group: true, included: 1_000, graduated: [{up_to: 1_000_000, each: 0.0000151}, {each: 0.0000109}]}, \
+         {id: api_calls, meter: calls, tax: vat7, package: {size: 1_000, amount: 0.25}}]";
+    let mut world = selling(seller, customer, "vat19", plan);
+    for group in 0..groups {
+        let region = format!("zone-{}", group + 1);
+        let quantity = format!("{}.5", 2_345_678 + u64::from(group) * 7_919);
+        world.used_with("s", "2026-01-10", "output_tokens", &[("region", &region)], quantity.parse().unwrap());
+    }
+    world.used("2026-01-12", "api_calls", "2001");
+    world
+}
+
+/// Names and numbers that are longer than their places.
+fn narrow() -> World {
+    let seller = SELLER.replace(
+        "name: Acme GmbH",
+        "name: Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaft mit beschränkter Haftung",
+    );
+    let buyer = "name: \"The Honourable and Ancient Company of Distributed Computation, Measurement and Settlement (Northern Branch) plc\", \
+         address: {street: Building 4711-B second staircase c/o Accounts Payable Shared Service Centre Europe Middle East and Africa, \
+         city: Llanfairpwllgwyngyllgogerychwyrndrobwllllantysiliogogogoch, postcode: LL61 5UJ, country: GB}, vat_id: GB123456789, \
+         reference: PO-0123456789-0123456789-0123456789-0123456789-0123456789, email: ap@example.com";
+    let plan = "currency: EUR, prices: [{id: a_price_with_an_unusually_long_name_that_says_nearly_everything_about_what_it_prices_and_more, \
+         meter: tokens, per_group: true, graduated: [{up_to: 1_000_000, each: 0.000000000000001}, {each: 0.000123456789012, per: 1_000_000}]}, \
+         {id: big, meter: sales, per_unit: {each: 7654321.123456789}}]";
+    let mut world = selling(&seller, buyer, "vat19", plan);
+    let id = "a_price_with_an_unusually_long_name_that_says_nearly_everything_about_what_it_prices_and_more";
+    let region = "0123456789abcdef".repeat(8);
+    world.used_with("s", "2026-01-10", id, &[("region", &region)], "123456789012345.123456789".parse().unwrap());
+    world.used("2026-01-12", "big", "98765.123456789");
+    world
 }

@@ -12,7 +12,7 @@ fn lines_are_rows_of_a_draft_too() {
     world.used_with("s", "2026-01-10", "out", &[("region", "eu")], "12.5".parse().unwrap());
     world.used_with("s", "2026-01-10", "model", &[("region", "eu"), ("model", "a \"b\", c")], "3".parse().unwrap());
     let bill = world.bill("2026-02-01T00:00:00Z").clone();
-    let rows = documents::csv(&document(&bill, None, None, Status::Draft)).unwrap();
+    let rows = documents::csv(&document(&bill, None, Status::Draft, false)).unwrap();
     let place = "c/EUR/2026-02-01T00:00:00Z,,c,EUR,2026-01-01T00:00:00Z,2026-02-01T00:00:00Z";
     let expected = [
         "invoice,number,customer,currency,start,end,kind,subscription,price,meter,group,tier,description,quantity,each,per,\

@@ -116,7 +116,7 @@ fn what_is_missing_is_listed_with_the_key_that_gives_it() {
     let said = refused(&billed(&mut world), Customization::En16931);
     assert!(said.contains("the tax in EUR") && said.contains("exchange_rates: {USD:"), "{said}");
     let bill = cases::world("name: B, address: {country: US}", "vat19", PLAIN).bill(END).clone();
-    let draft = pricing::bill::document(&bill, None, None, pricing::bill::Status::Draft);
+    let draft = pricing::bill::document(&bill, None, pricing::bill::Status::Draft, false);
     assert!(refused(&draft, Customization::En16931).contains("is not issued"));
 }
 

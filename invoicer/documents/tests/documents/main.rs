@@ -10,3 +10,4 @@ mod cases;
 mod csv;
 mod electronic;
 mod judge;
+mod pages;
