@@ -15,6 +15,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("rater", &["proto", "pricing", "storage"]),
     ("invoicer/documents", &["pricing"]),
     ("invoicer", &["proto", "pricing", "storage", "documents"]),
+    ("invoicer/console", &["proto", "pricing", "storage", "invoicer"]),
 ];
 
 /// Words with which a stage would name a backend.

@@ -1,11 +1,13 @@
 //! The invoicer: moves log time, publishes what the rater must know, turns closed periods into invoices, and answers for
 //! all of it.
 
-// Reading order: the documents, the one writer of control records, bills, the clock of test systems, the services, what others are told.
+// Reading order: the documents, the one writer of control records, bills, the clock of test systems, people, the services,
+// what others are told.
 pub mod advance;
 mod check;
 pub mod close;
 pub mod ledger;
+pub mod people;
 pub mod publisher;
 pub mod services;
 pub mod webhooks;

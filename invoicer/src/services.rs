@@ -14,6 +14,7 @@ mod invoices;
 mod page;
 mod problem;
 mod usage;
+mod users;
 mod webhooks;
 mod words;
 
@@ -24,9 +25,11 @@ use crate::advance::{Advance, Shards};
 use crate::check::Check;
 use crate::close::Closer;
 use crate::ledger::Ledger;
+use crate::people::People;
 use crate::publisher::Publisher;
 use crate::webhooks::Outside;
 use access::Access;
+use pricing::time::Instant;
 use proto::v1::admin_service_server::AdminServiceServer;
 use proto::v1::audit_service_server::AuditServiceServer;
 use proto::v1::catalog_service_server::CatalogServiceServer;
@@ -39,12 +42,14 @@ use proto::v1::webhook_service_server::WebhookServiceServer;
 use std::path::Path;
 use std::sync::Arc;
 use storage::charges::Charges;
+use storage::keyring::Caller;
 
 /// The services, ready for tonic's router. Cheap to clone.
 #[derive(Clone)]
 pub struct Services {
     access: Access,
     ledger: Ledger,
+    people: People,
     charges: Arc<dyn Charges>,
     publisher: Arc<Publisher>,
     closer: Arc<Closer>,
@@ -74,6 +79,7 @@ impl Services {
         let check = Check::new(ledger.clone(), Arc::clone(&charges), Arc::clone(publisher.log()));
         Self {
             access: Access::new(keys, ledger.clone()),
+            people: People::new(ledger.clone()),
             ledger,
             charges,
             publisher,
@@ -132,8 +138,30 @@ impl Services {
         WebhookServiceServer::new(Webhooks::new(self.clone(), outside)).max_encoding_message_size(MESSAGE_BYTES_MAX)
     }
 
-    pub(crate) fn ledger(&self) -> &Ledger {
+    /// The same services for one who is known already: calls need no key, and the audit log names this caller.
+    #[must_use]
+    pub fn acting_as(&self, caller: Caller) -> Self {
+        Self { access: self.access.acting_as(caller), ..self.clone() }
+    }
+
+    /// People who sign in to the console.
+    pub fn people(&self) -> &People {
+        &self.people
+    }
+
+    /// The books as typed documents.
+    pub fn ledger(&self) -> &Ledger {
         &self.ledger
+    }
+
+    /// Log time.
+    pub fn log_time(&self) -> Instant {
+        self.publisher.log_time()
+    }
+
+    /// True in a test system.
+    pub fn is_test_clock(&self) -> bool {
+        self.publisher.is_test_clock()
     }
 
     /// A hand on the test clock.

@@ -5,7 +5,7 @@
 //! | text → nodes that know their line | `node` |
 //! | nodes → a [`File`] of entities, every mistake reported | `reader`, `file`, `read_*` |
 //! | file + [`Catalog`] in force → [`Change`], every reference checked | `apply`, `check` |
-//! | entities → YAML again, and the lines of a diff | `describe`, `tree` |
+//! | entities → YAML again, and the lines of a diff | `describe`, `tree`, `history` |
 //!
 //! What a file leaves out stays. An entity that it names is replaced as a whole, except `limits` and `billing`, whose
 //! keys stand alone. All of it is pure: the invoicer keeps each entity as one document and writes what follows to the log.
@@ -32,12 +32,14 @@ mod subscribe;
 
 // And back to text.
 mod describe;
+mod history;
 mod tree;
 
 pub use change::{Action, Change, EntityChange};
 pub use entity::{Entity, Entry, Kind};
 pub use error::{Error, Errors, near};
 pub use file::{Declared, File};
+pub use history::{Version, differences};
 
 use crate::id::{CreditId, CustomerId, MeterId, PlanId, SellerId, SubscriptionId, TaxId, TenantId};
 use crate::meter::Meter;

@@ -194,6 +194,8 @@ codes! {
     DateInvalid = "DATE_INVALID" INVALID,
     /// The invoice has no such line, or a line is named twice.
     LineInvalid = "LINE_INVALID" INVALID,
+    /// A person's name, role or password cannot be.
+    UserInvalid = "USER_INVALID" INVALID,
     /// The log has no such shard.
     ShardUnknown = "SHARD_UNKNOWN" INVALID,
     /// The catalog file has mistakes; each is listed with its place.
@@ -216,8 +218,12 @@ codes! {
     WebhookNotFound = "WEBHOOK_NOT_FOUND" NOT_FOUND,
     /// There is no such delivery, or it is too old to be kept.
     DeliveryNotFound = "DELIVERY_NOT_FOUND" NOT_FOUND,
+    /// There is no such user.
+    UserNotFound = "USER_NOT_FOUND" NOT_FOUND,
     /// No tenant was declared yet.
     NoTenant = "NO_TENANT" CONFLICT,
+    /// Another tenant's user has the name.
+    UserTaken = "USER_TAKEN" CONFLICT,
     /// The bill's state does not allow it.
     BillState = "BILL_STATE" CONFLICT,
     /// The draft is not what the caller saw.

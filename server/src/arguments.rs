@@ -20,6 +20,7 @@ Run
   migrate    Make topic, tables and schema of a cluster
   status     How the shards of a server stand
   keys       Make, list and revoke API keys
+  users      Make, list and disable people who sign in to the console
   clock      Move the clock of a test system
   openapi    Print the OpenAPI file of the services in JSON
   skip       Step over a damaged record at which a shard halted
@@ -73,6 +74,8 @@ pub(crate) enum Command {
     Apply(command::apply::Arguments),
     /// Makes, lists and revokes API keys.
     Keys(command::keys::Arguments),
+    /// Makes, lists and disables people who sign in to the console.
+    Users(command::users::Arguments),
     /// Sends a file of events: CloudEvents NDJSON, or CSV.
     Send(command::send::Arguments),
     /// Says what a quantity costs, from a catalog file alone.

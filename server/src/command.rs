@@ -21,6 +21,7 @@ pub(crate) mod sim;
 pub(crate) mod skip;
 pub(crate) mod status;
 pub(crate) mod usage;
+pub(crate) mod users;
 pub(crate) mod webhooks;
 
 use crate::arguments::{Arguments, Command};
@@ -34,6 +35,7 @@ pub(crate) fn run(arguments: Arguments) -> Result {
         Command::Serve(arguments) => serve::run(arguments),
         Command::Apply(arguments) => wait(apply::run(arguments)),
         Command::Keys(arguments) => wait(keys::run(arguments)),
+        Command::Users(arguments) => wait(users::run(arguments)),
         Command::Migrate(arguments) => wait(migrate::run(arguments)),
         Command::Send(arguments) => send::run(&arguments),
         Command::Quote(arguments) => quote::run(&arguments),

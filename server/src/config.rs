@@ -11,9 +11,10 @@ mod tests;
 pub(crate) use check::plaintext;
 pub(crate) use secret::Secret;
 
-use pricing::time::Instant;
+use pricing::time::{Instant, Span};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 use storage::shard::{Shard, ShardCount};
 
@@ -40,6 +41,8 @@ pub(crate) struct Config {
     pub(crate) invoicer: Invoicer,
     /// Where webhooks may lead.
     pub(crate) webhooks: Webhooks,
+    /// How long people stay signed in to the console.
+    pub(crate) console: Console,
     /// Log time of a new test system.
     pub(crate) test_clock: Option<Instant>,
     /// Whether writes to storage become spans of traces.
@@ -191,6 +194,15 @@ pub(crate) struct Webhooks {
     pub(crate) ca_file: Option<PathBuf>,
 }
 
+/// How long people stay signed in to the console; none: as the console has it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Console {
+    /// Without being used.
+    pub(crate) idle: Option<Span>,
+    /// At all.
+    pub(crate) age_max: Option<Span>,
+}
+
 /// What is told about a process.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Telemetry {
@@ -239,10 +251,24 @@ impl Config {
             rater: Rater { data: Some(dir), ..Rater::default() },
             invoicer: Invoicer { logos: Some(data.join("logos")), ..Invoicer::default() },
             webhooks: Webhooks::default(),
+            console: Console::default(),
             test_clock: None,
             is_traced: false,
             key_file: Some(data.join("admin.key")),
         }
+    }
+}
+
+// === impl Console ===
+
+impl Console {
+    /// The same as the console takes it.
+    pub(crate) fn options(&self, is_secure: bool) -> console::Options {
+        let mut options = console::Options::new(Arc::new(crate::system::wall));
+        options.is_secure = is_secure;
+        options.idle = self.idle.unwrap_or(options.idle);
+        options.age_max = self.age_max.unwrap_or(options.age_max);
+        options
     }
 }
 

@@ -18,6 +18,9 @@ mod state;
 mod traced;
 mod web;
 
+pub(crate) use keys::random;
+pub(crate) use state::wall;
+
 use crate::config::{self, Config};
 use crate::failure::{Failure, Result};
 use backends::Backends;

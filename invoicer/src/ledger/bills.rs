@@ -3,8 +3,8 @@
 use super::{Kind, Receivable, Standing};
 use pricing::currency::Currency;
 use pricing::id::CustomerId;
-use pricing::period::Period;
-use pricing::time::Instant;
+use pricing::period::{Period, Zone};
+use pricing::time::{Instant, Span};
 use sha2::{Digest, Sha256};
 use storage::shard::Offset;
 
@@ -148,6 +148,12 @@ impl StoredBill {
         Some(receivable.standing(now))
     }
 
+    /// The month that its last day lies in, such as 2026-01: twelve hours before the end it is that day in nearly every zone.
+    fn month(&self) -> String {
+        let noon = self.period.end.minus(Span::from_hours(12));
+        Zone::utc().date(noon).to_string().chars().take(7).collect()
+    }
+
     /// True once a person approved the document as it is.
     pub fn is_approved(&self) -> bool {
         let word = self.approved.as_ref().zip(self.document.as_ref());
@@ -162,6 +168,7 @@ impl Kind for StoredBill {
         let mut tags = vec![
             ("customer".to_owned(), self.customer.to_string()),
             ("status".to_owned(), self.status.word().to_owned()),
+            ("month".to_owned(), self.month()),
         ];
         tags.extend(self.number.iter().map(|number| ("number".to_owned(), number.clone())));
         let receivable = self.receivable.as_ref().filter(|_| self.status == Status::Issued);

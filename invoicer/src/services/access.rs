@@ -53,6 +53,8 @@ pub struct Unavailable {
 pub(super) struct Access {
     pub(super) keys: Arc<dyn Keys>,
     ledger: Ledger,
+    /// Who calls, where that is known without a key.
+    acting: Option<Caller>,
 }
 
 /// A call that was let in.
@@ -68,11 +70,29 @@ pub(super) struct Granted {
 
 impl Access {
     pub(super) fn new(keys: Arc<dyn Keys>, ledger: Ledger) -> Self {
-        Self { keys, ledger }
+        Self { keys, ledger, acting: None }
     }
 
-    /// Who calls, if the key may do what `scope` names.
+    pub(super) fn acting_as(&self, caller: Caller) -> Self {
+        Self { acting: Some(caller), ..self.clone() }
+    }
+
+    /// Who calls, if that one may do what `scope` names.
     pub(super) async fn caller(&self, metadata: &MetadataMap, scope: Scope) -> Result<Caller, Problem> {
+        let caller = match &self.acting {
+            Some(caller) => caller.clone(),
+            None => self.holder(metadata).await?,
+        };
+        if !allows(caller.scope, scope) {
+            let message =
+                format!("key '{}' has scope {}; this call needs {}", caller.key, word(caller.scope), word(scope));
+            return Err(Problem::denied(Code::ScopeDenied, message));
+        }
+        Ok(caller)
+    }
+
+    /// Who holds the key that came with the call.
+    async fn holder(&self, metadata: &MetadataMap) -> Result<Caller, Problem> {
         let key = status::bearer(metadata).ok_or_else(|| {
             Problem::unauthenticated(
                 Code::KeyMissing,
@@ -80,18 +100,12 @@ impl Access {
             )
         })?;
         let caller = self.keys.authenticate(key).await.map_err(|error| problem::unavailable(&error.to_string()))?;
-        let caller = caller.ok_or_else(|| {
+        caller.ok_or_else(|| {
             Problem::unauthenticated(
                 Code::KeyUnknown,
                 "the key is unknown or revoked; make one with `farthing keys create`",
             )
-        })?;
-        if !allows(caller.scope, scope) {
-            let message =
-                format!("key '{}' has scope {}; this call needs {}", caller.key, word(caller.scope), word(scope));
-            return Err(Problem::denied(Code::ScopeDenied, message));
-        }
-        Ok(caller)
+        })
     }
 
     /// Who calls and for which tenant.

@@ -1,4 +1,4 @@
-//! `AdminService`: keys, the test clock, halted shards.
+//! `AdminService`: keys, people, the test clock, halted shards.
 
 use super::access::{self, Key};
 use super::{Services, problem, words};
@@ -54,6 +54,29 @@ impl AdminService for Services {
             return Ok(Response::new(v1::RevokeKeyResponse {}));
         }
         Err(Problem::not_found(Code::KeyNotFound, format!("there is no key '{id}'; see `farthing keys list`")).into())
+    }
+
+    async fn put_user(&self, request: Request<v1::PutUserRequest>) -> Result<Response<v1::PutUserResponse>, Status> {
+        let granted = self.access.granted(request.metadata(), Scope::Admin).await?;
+        Services::put_user(self, &granted, request.into_inner()).await?;
+        Ok(Response::new(v1::PutUserResponse {}))
+    }
+
+    async fn list_users(
+        &self,
+        request: Request<v1::ListUsersRequest>,
+    ) -> Result<Response<v1::ListUsersResponse>, Status> {
+        let granted = self.access.granted(request.metadata(), Scope::Admin).await?;
+        Ok(Response::new(v1::ListUsersResponse { users: self.users(&granted).await? }))
+    }
+
+    async fn disable_user(
+        &self,
+        request: Request<v1::DisableUserRequest>,
+    ) -> Result<Response<v1::DisableUserResponse>, Status> {
+        let granted = self.access.granted(request.metadata(), Scope::Admin).await?;
+        Services::disable_user(self, &granted, &request.into_inner().name).await?;
+        Ok(Response::new(v1::DisableUserResponse {}))
     }
 
     async fn advance_clock(
@@ -124,8 +147,8 @@ impl AdminService for Services {
 // === impl Services ===
 
 impl Services {
-    /// A key for a tenant that nobody declared would be of no use, or a typing error.
-    async fn known_tenant(&self, tenant: &TenantId) -> Result<(), Problem> {
+    /// A key or a person for a tenant that nobody declared would be of no use, or a typing error.
+    pub(super) async fn known_tenant(&self, tenant: &TenantId) -> Result<(), Problem> {
         let read = |error: crate::ledger::Error| problem::ledger(&error);
         if self.ledger.get::<Tenant>(None, tenant.as_str()).await.map_err(read)?.is_some() {
             return Ok(());

@@ -33,6 +33,7 @@ impl Services {
         let which = asked::which(&asked.status)?;
         let customer = Some(&asked.customer).filter(|customer| !customer.is_empty());
         let mut tags: Vec<_> = customer.map(|customer| tag("customer", customer)).into_iter().collect();
+        tags.extend(Some(&asked.month).filter(|month| !month.is_empty()).map(|month| tag("month", month)));
         tags.extend(which.map(|which| match which {
             Which::Status(status) => tag("status", status.word()),
             Which::Standing(standing @ (Standing::Paid | Standing::WrittenOff)) => tag("payment", standing.word()),

@@ -1,11 +1,13 @@
 //! `CatalogService`, `CustomerService`, `SubscriptionService`: what is metered and sold, and to whom.
 
 use super::access::Granted;
-use super::{Services, access, page, problem};
+use super::{Services, access, page, problem, words};
 use crate::ledger::{Draft, Loaded};
 use crate::publisher::{self, Receipt, Turn};
-use pricing::catalog::{Action, Change, EntityChange, Errors, File, Kind, Options};
+use pricing::catalog::entity::Plan;
+use pricing::catalog::{Action, Catalog, Change, EntityChange, Entry, Errors, File, Kind, Options, Version};
 use pricing::id::{PlanId, TenantId};
+use pricing::subscription::Term;
 use proto::code::Code;
 use proto::status::{self, Problem};
 use proto::v1;
@@ -43,6 +45,21 @@ impl CatalogService for Services {
         let Granted { tenant, .. } = self.access.granted(request.metadata(), Scope::Read).await?;
         let loaded = self.ledger.catalog(&tenant).await.map_err(|error| problem::ledger(&error))?;
         Ok(Response::new(v1::GetCatalogResponse { file: loaded.catalog.to_yaml() }))
+    }
+
+    async fn versions(&self, request: Request<v1::VersionsRequest>) -> Result<Response<v1::VersionsResponse>, Status> {
+        let Granted { tenant, .. } = self.access.granted(request.metadata(), Scope::Read).await?;
+        let wanted = request.into_inner().plan;
+        let catalog = self.ledger.catalog(&tenant).await.map_err(|error| problem::ledger(&error))?.catalog;
+        words::known(
+            "plan",
+            Some(wanted.as_str()).filter(|plan| !plan.is_empty()),
+            catalog.plans().keys().map(PlanId::as_str),
+        )?;
+        let plans = catalog.plans().iter().filter(|(id, _)| wanted.is_empty() || id.as_str() == wanted);
+        let versions = plans
+            .flat_map(|(id, plan)| plan.history().into_iter().map(|version| version_of(&catalog, id, plan, version)));
+        Ok(Response::new(v1::VersionsResponse { versions: versions.collect() }))
     }
 }
 
@@ -171,6 +188,21 @@ impl Services {
         let next_page_token = page::cut(&mut documents, size, |document| document.key.id.clone());
         let entries = documents.into_iter().map(|document| document.body).collect();
         Ok(Response::new(v1::ListResponse { entries, next_page_token }))
+    }
+}
+
+fn version_of(catalog: &Catalog, id: &PlanId, plan: &Entry<Plan>, version: Version) -> v1::PlanVersion {
+    let is_newest = plan.newest().is_some_and(|newest| newest.plan.version == version.number);
+    let is_billed = |term: &Term| term.plan.id == *id && term.plan.version == version.number;
+    let mut subscriptions = catalog.subscriptions().values().filter_map(|entry| entry.timeline.terms.last());
+    let billed = subscriptions.by_ref().filter(|term| term.until.is_none() && is_billed(term)).count();
+    v1::PlanVersion {
+        plan: id.to_string(),
+        version: version.number,
+        entry: version.file,
+        changes: version.changes,
+        subscriptions: u32::try_from(billed).unwrap_or(u32::MAX),
+        ended: plan.ended || !is_newest,
     }
 }
 

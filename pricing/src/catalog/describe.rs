@@ -156,7 +156,7 @@ fn meter(meter: &Meter) -> Tree {
     ])
 }
 
-fn plan(plan: &PlanVersion) -> Tree {
+pub(super) fn plan(plan: &PlanVersion) -> Tree {
     Tree::Map(vec![
         text("id", &plan.plan.id),
         text("currency", plan.currency),

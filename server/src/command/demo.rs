@@ -2,7 +2,7 @@
 
 use crate::arguments::Connection;
 use crate::client::{Client, answer, local_key, timestamp};
-use crate::command::{invoices, serve};
+use crate::command::{invoices, serve, users};
 use crate::config::Config;
 use crate::demo;
 use crate::failure::{Context, Failure, Result};
@@ -130,6 +130,7 @@ async fn tell(arguments: &Arguments, system: &System, folder: &Path, began: std:
         output::line(format_args!("All of this took {took}. Look around:\n"))?;
         let name = if shown_one.number.is_empty() { &shown_one.id } else { &shown_one.number };
         look_around(&server, &folder.join("admin.key"), name)?;
+        sign_in(&client, &server).await?;
     }
     Ok(())
 }
@@ -146,6 +147,14 @@ fn look_around(server: &str, key_file: &Path, invoice: &str) -> Result {
         output::line(format_args!("  farthing {command}"))?;
     }
     Ok(())
+}
+
+/// Somebody who may see and do everything in the console.
+async fn sign_in(client: &Client, server: &str) -> Result {
+    let password = users::new_password()?;
+    let roles = ["finance", "catalog", "audit"].map(str::to_owned).to_vec();
+    users::put(client, "demo", roles, &password).await?;
+    output::line(format_args!("\nOr in a browser: {server}/console, name demo, password {password}"))
 }
 
 fn step(number: u32, text: std::fmt::Arguments<'_>) -> Result {

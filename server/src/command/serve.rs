@@ -19,8 +19,8 @@ Examples:
   farthing serve ingest --config /etc/farthing/farthing.toml  one stage of a cluster, after `farthing migrate`
 
 The first start on a folder writes an admin key to DIR/admin.key. Ctrl-C or SIGTERM ends it in order, a second one at once;
-nothing acknowledged is ever lost, not by kill -9 either. gRPC (with reflection), POST /v1/events, /healthz, /readyz and
-/metrics share the port. docs/cluster.md has every key of the file.";
+nothing acknowledged is ever lost, not by kill -9 either. gRPC (with reflection), POST /v1/events, the console for people
+(/console; `farthing users create` makes them), /healthz, /readyz and /metrics share the port. docs/cluster.md has every key of the file.";
 
 /// Starts Farthing: everything in one process and folder, or one stage of a cluster.
 #[derive(Debug, Args)]
@@ -159,7 +159,8 @@ async fn work(system: &mut System, address: &str, admin_key: Option<&str>) -> Fa
     if let Err(failure) = system.started().await {
         return failure;
     }
-    tracing::info!(address, admin_key, "farthing is ready");
+    let console = format!("{address}/console");
+    tracing::info!(address, console, admin_key, "farthing is ready");
     system.failed().await
 }
 

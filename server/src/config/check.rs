@@ -1,7 +1,8 @@
 //! What a configuration must be before anything is started with it.
 
 use super::{
-    Books, Charges, Config, Invoicer, Log, Pod, Port, Postgres, Rater, Secret, Stage, Telemetry, Tls, Webhooks, file,
+    Books, Charges, Config, Console, Invoicer, Log, Pod, Port, Postgres, Rater, Secret, Stage, Telemetry, Tls,
+    Webhooks, file,
 };
 use crate::failure::{Failure, Result, read_text};
 use pricing::time::Span;
@@ -28,7 +29,7 @@ impl Config {
     /// The same, from its text.
     pub(super) fn parse(text: &str, stage: Stage, pod: Option<Pod>) -> Result<(Self, Telemetry)> {
         let file: file::File = toml::from_str(text).map_err(|error| unreadable(text, &error))?;
-        let file::File { tls, log, charges, books, ingest, rater, invoicer, webhooks, telemetry, .. } = &file;
+        let file::File { tls, log, charges, books, ingest, rater, invoicer, webhooks, console, telemetry, .. } = &file;
         let config = Self {
             stage,
             port: port(&file, tls.as_ref(), stage)?,
@@ -40,6 +41,7 @@ impl Config {
             rater: self::rater(rater, pod)?,
             invoicer: self::invoicer(invoicer),
             webhooks: Webhooks { allow_private: webhooks.allow_private, ca_file: webhooks.ca_file.clone() },
+            console: Console { idle: console.idle, age_max: console.age_max },
             test_clock: file.test_clock,
             is_traced: telemetry.otlp.is_some(),
             key_file: None,

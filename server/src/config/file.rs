@@ -28,6 +28,7 @@ pub(super) struct File {
     pub(super) rater: Rater,
     pub(super) invoicer: Invoicer,
     pub(super) webhooks: Webhooks,
+    pub(super) console: Console,
     pub(super) telemetry: Telemetry,
 }
 
@@ -195,6 +196,13 @@ pub(super) struct Webhooks {
     pub(super) allow_private: bool,
     /// Who may vouch for addresses.
     pub(super) ca_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Console {
+    pub(super) idle: Option<Span>,
+    pub(super) age_max: Option<Span>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -26,7 +26,7 @@ struct Ring(Arc<Keyring>);
 ///
 /// # Errors
 /// The system has no randomness to give.
-pub(super) fn random() -> Result<[u8; 16]> {
+pub(crate) fn random() -> Result<[u8; 16]> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).context("the system gives no random bytes")?;
     Ok(bytes)

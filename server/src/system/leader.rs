@@ -42,6 +42,9 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// What a request has that was passed on.
 const PASSED_ON: HeaderName = HeaderName::from_static("farthing-passed-on");
 
+/// How the process was called that passed it on.
+const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+
 impl Kind for Leader {
     const COLLECTION: &'static str = "leader";
     const AUDITED: bool = false;
@@ -135,7 +138,12 @@ impl Way {
                 head.headers.remove(name);
             }
         }
-        head.headers.remove(header::HOST);
+        let host = head.headers.remove(header::HOST);
+        let authority = || HeaderValue::from_str(head.uri.authority()?.as_str()).ok();
+        if let Some(host) = host.or_else(authority) {
+            // The console compares it with where a form says that it comes from.
+            head.headers.entry(FORWARDED_HOST).or_insert(host);
+        }
         head.headers.insert(PASSED_ON, HeaderValue::from_static("1"));
         head.version = Version::HTTP_2;
         let mut channel = self.channel.clone();

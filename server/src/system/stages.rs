@@ -104,7 +104,8 @@ impl Stages {
                 if self.config.stage.ingests() { Some(self.ingest(books, &keys, tasks).await?) } else { None }
             }
         };
-        let services = web::services(state.ingest.get(), state.invoicer.get(), outside, refresh)?;
+        let console = self.config.console.options(self.config.port.tls.is_some());
+        let services = web::services(state.ingest.get(), state.invoicer.get(), outside, refresh, console)?;
         let _ = state.services.set(services);
         Ok(())
     }

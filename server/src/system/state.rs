@@ -181,6 +181,6 @@ impl State {
 }
 
 /// The wall clock.
-pub(super) fn wall() -> Instant {
+pub(crate) fn wall() -> Instant {
     ingest::Clock::now(&ingest::WallClock)
 }

@@ -1,5 +1,5 @@
-//! The port: health and metrics from the first moment; once they are there, the services over gRPC and in JSON, and
-//! CloudEvents.
+//! The port: health and metrics from the first moment; once they are there, the services over gRPC and in JSON, the
+//! console, and CloudEvents.
 
 use super::catalogs;
 use super::listener::{Connection, Count};
@@ -14,6 +14,7 @@ use axum::http::{StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use console::Console;
 use ingest::{Catalogs, Ingest};
 use invoicer::Invoicer;
 use invoicer::webhooks::Outside;
@@ -104,6 +105,7 @@ pub(super) fn services(
     invoicer: Option<&Invoicer>,
     outside: &Arc<dyn Outside>,
     refresh: Option<Refresh>,
+    console: console::Options,
 ) -> Result<axum::Router> {
     let mut all = axum::Router::new();
     if let Some(ingest) = ingest {
@@ -131,7 +133,8 @@ pub(super) fn services(
             .into_axum_router()
             .reset_fallback();
         let grpc = changing.merge(others);
-        all = all.merge(json::router(grpc.clone())?).merge(grpc);
+        let console = Console::new(services.clone(), console).router();
+        all = all.merge(json::router(grpc.clone())?).merge(grpc).merge(console);
     }
     Ok(all.fallback(unknown))
 }

@@ -86,7 +86,7 @@ pub(super) async fn run(client: &Client, customer: Option<String>, status: Optio
 /// Every page of the list.
 pub(crate) async fn all(client: &Client, customer: String, status: &str) -> Result<Vec<v1::InvoiceSummary>> {
     let mut request =
-        v1::ListInvoicesRequest { customer, status: status.to_owned(), page_size: 1000, page_token: String::new() };
+        v1::ListInvoicesRequest { customer, status: status.to_owned(), page_size: 1000, ..Default::default() };
     let mut invoices = Vec::new();
     loop {
         let page = answer(client.invoices().list(request.clone()).await)?;
