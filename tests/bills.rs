@@ -199,6 +199,7 @@ subscriptions: [{id: s-1, customer: c-1, plan: p, from: 2024-01-01}]
     let paid: i64 = bills.iter().map(|bill| minor(text(bill, "total"))).sum();
     assert_eq!(paid, 101 + 100);
     assert_eq!(opened(text(&bills[1], "number")), ["late -0.99", "b 1"]);
+    assert_eq!(opened(text(&january[0], "number")), ["a 2"], "an older bill opens to what it was made from");
     let check = server.farthing(&["check"]);
     assert_eq!(check.code, 0, "{}{}", check.out, check.err);
 }

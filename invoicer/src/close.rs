@@ -22,6 +22,7 @@ mod decide;
 pub(crate) mod desk;
 mod issue;
 mod late;
+mod levels;
 mod load;
 mod payments;
 mod preview;
@@ -32,6 +33,7 @@ mod walk;
 
 pub(crate) use desk::Desk;
 pub(crate) use issue::chained_hash;
+pub(crate) use levels::{is_to_come, so_far};
 pub use payments::Payment;
 pub(crate) use verify::{Curves, first_difference, key as period_key, recount, usage as usage_of};
 

@@ -167,6 +167,7 @@ async fn tamper(system: &System) {
         quantity: "1".parse().unwrap(),
         amount: "0.01".parse().unwrap(),
         tier: 1,
+        level: None,
     };
     let rows = ChargeRows { series: vec![series], sources: vec!["x".into()], ids: "x".to_owned(), rows: vec![row] };
     let output = Output {

@@ -24,6 +24,7 @@
 //! [`OutcomeKind::Unparked`]: storage::output::OutcomeKind::Unparked
 
 // Reading order: what is sold and to whom, what comes in, what it costs, what time does, and the state as bytes.
+mod arrival;
 mod arrive;
 mod catalog;
 mod charge;
@@ -32,6 +33,7 @@ mod customer;
 mod declare;
 mod emit;
 mod level;
+mod open;
 mod park;
 mod period;
 mod route;

@@ -7,6 +7,7 @@ use pricing::group::Group;
 use pricing::id::{CustomerId, MeterId, PriceId, SubscriptionId, TenantId};
 use pricing::number::{Amount, Quantity};
 use pricing::time::Instant;
+use std::ops::Range;
 
 /// Holds charges, manifests and outcomes. Every read collapses rows that were written twice.
 #[async_trait]
@@ -104,6 +105,18 @@ pub enum Resolution {
     Hour,
 }
 
+impl Resolution {
+    /// The start of the stretch that holds a time; none where usage is not split.
+    pub fn stretch(self, time: Instant) -> Option<Instant> {
+        let length = match self {
+            Self::Period => return None,
+            Self::Day => 86_400_000_000_000,
+            Self::Hour => 3_600_000_000_000,
+        };
+        Some(Instant::from_nanos(time.nanos().saturating_sub(time.nanos().rem_euclid(length))))
+    }
+}
+
 /// One row of usage.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[allow(missing_docs)] // the words of `Series`
@@ -134,10 +147,20 @@ pub struct ExplainQuery {
     pub price: Option<PriceId>,
     /// Only this group.
     pub group: Option<Group>,
+    /// Only what these records caused.
+    pub records: Range<Offset>,
     /// Continue after this charge.
     pub after: Option<(Instant, Position)>,
     /// At most so many.
     pub count_max: usize,
+}
+
+impl ExplainQuery {
+    /// All charges of a period, at most so many.
+    pub fn all(tenant: TenantId, period: PeriodKey, count_max: usize) -> Self {
+        let records = Offset(0)..Offset(u64::MAX);
+        Self { tenant, period, price: None, group: None, records, after: None, count_max }
+    }
 }
 
 /// One charge, opened.
@@ -155,6 +178,7 @@ pub struct Charge {
     pub quantity: Quantity,
     pub amount: Amount,
     pub tier: u32,
+    pub level: Option<Quantity>,
 }
 
 /// Which outcomes to list.

@@ -103,6 +103,9 @@ pub struct ChargeRow {
     pub amount: Amount,
     /// The tier that holds q after, from 1; for `dimensional` the table's row, from 1, the default last.
     pub tier: u32,
+    /// Of a `time_weighted` meter: the level that holds from `time` on. An event's, or without an event the one that the
+    /// period begins with, of which the newest row counts.
+    pub level: Option<Quantity>,
 }
 
 /// An event's record and its index there; the shard is the row's.
@@ -232,11 +235,11 @@ impl ChargeRows {
 }
 
 /// The hash of one charge row that manifests and stores sum up: SipHash-2-4 (64 bits, zero key) over, little-endian,
-/// offset u64, index u32, event offset u64, event index u32, time i64, quantity i128, amount i128, tier u32, then the
-/// id's bytes. ClickHouse computes the same with `sipHash64` over `reinterpretAsFixedString` of the columns.
+/// offset u64, index u32, event offset u64, event index u32, time i64, quantity i128, amount i128, tier u32, whether there
+/// is a level u8, the level i128 or 0, then the id's bytes. ClickHouse computes the same with `sipHash64` over `reinterpretAsFixedString` of the columns.
 pub fn row_hash(row: &ChargeRow, id: &str) -> u64 {
     use std::hash::Hasher;
-    let mut bytes = [0u8; 68];
+    let mut bytes = [0u8; 85];
     bytes[0..8].copy_from_slice(&row.offset.0.to_le_bytes());
     bytes[8..12].copy_from_slice(&row.index.to_le_bytes());
     bytes[12..20].copy_from_slice(&row.event.offset.0.to_le_bytes());
@@ -245,6 +248,8 @@ pub fn row_hash(row: &ChargeRow, id: &str) -> u64 {
     bytes[32..48].copy_from_slice(&row.quantity.raw().to_le_bytes());
     bytes[48..64].copy_from_slice(&row.amount.raw().to_le_bytes());
     bytes[64..68].copy_from_slice(&row.tier.to_le_bytes());
+    bytes[68] = u8::from(row.level.is_some());
+    bytes[69..85].copy_from_slice(&row.level.unwrap_or_default().raw().to_le_bytes());
     let mut hasher = siphasher::sip::SipHasher24::new();
     hasher.write(&bytes);
     hasher.write(id.as_bytes());

@@ -105,6 +105,8 @@ async fn tables_that_do_not_fit_are_refused(server: &ClickHouse) {
     assert!(reason.contains("'record' of type UInt64 is missing; run `farthing migrate`"), "{reason}");
     clickhouse::migrate(&options(server, "older")).await.unwrap();
     clickhouse::Charges::open(options(server, "older")).await.unwrap();
+    let reason = refusal(server, "levels", "ALTER TABLE charges DROP COLUMN level").await;
+    assert!(reason.contains("'level' of type Nullable(Decimal(38, 9)) is missing"), "{reason}");
     let nobody = clickhouse::Charges::open(Options::new("http://127.0.0.1:1", "farthing", "default")).await;
     assert!(matches!(nobody, Err(Error::Unreachable { .. })), "{nobody:?}");
 }
@@ -179,14 +181,9 @@ async fn documented_questions_get_the_same_answers(server: &ClickHouse) {
 async fn a_line_opens(server: &ClickHouse, store: &clickhouse::Charges, tenant: &TenantId, customer: &CustomerId) {
     let start = Instant::from_nanos(86_400_000_000_000);
     let subscription = SubscriptionId::new("s").unwrap();
-    let query = ExplainQuery {
-        tenant: tenant.clone(),
-        period: PeriodKey { customer: customer.clone(), subscription, start },
-        price: Some(PriceId::new("p1").unwrap()),
-        group: None,
-        after: None,
-        count_max: 1000,
-    };
+    let period = PeriodKey { customer: customer.clone(), subscription, start };
+    let query =
+        ExplainQuery { price: Some(PriceId::new("p1").unwrap()), ..ExplainQuery::all(tenant.clone(), period, 1000) };
     let expected: Vec<Vec<String>> = store
         .explain(&query)
         .await

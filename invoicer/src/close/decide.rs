@@ -177,7 +177,7 @@ impl Decision {
 }
 
 /// True for a bill that has no period of its own and nothing to say.
-fn is_empty(content: &Bill) -> bool {
+pub(super) fn is_empty(content: &Bill) -> bool {
     content.lines.is_empty() && content.period.start == content.period.end
 }
 

@@ -4,7 +4,6 @@ use super::chain::{Chain, Key, StoredAccount};
 use super::decide::Decision;
 use super::desk::{Customer, Desk};
 use super::load::Numbered;
-use super::walk::Effect;
 use super::{Error, State};
 use crate::ledger::{Basis, Draft, Invoice, Ledger, Receivable, Series, Status};
 use pricing::bill::{self, Bill, Corrects, DocumentKind};
@@ -18,6 +17,14 @@ pub(super) struct Numbers<'a> {
     /// Marks numbers of a test system.
     test: bool,
     series: BTreeMap<(pricing::id::TenantId, String), Numbered<Series>>,
+}
+
+/// A change to a chain that takes effect once it is committed.
+pub(super) enum Effect {
+    /// A bill was decided on, at this log time.
+    Decided(Key, Box<Decision>, Instant),
+    /// What was late turned out to change nothing.
+    NothingLate(Key),
 }
 
 /// How long after a period is settled for good its account still remembers it.

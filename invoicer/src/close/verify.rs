@@ -101,21 +101,13 @@ pub(crate) async fn recount(
     until: Offset,
 ) -> Result<Vec<Sum>, Error> {
     let mut sums: BTreeMap<(PriceId, Group, u32), Wide> = BTreeMap::new();
-    let mut query = ExplainQuery {
-        tenant: tenant.clone(),
-        period: period.clone(),
-        price: None,
-        group: None,
-        after: None,
-        count_max: PAGE,
-    };
+    let mut query = ExplainQuery::all(tenant.clone(), period.clone(), PAGE);
+    query.records.end = until.next();
     loop {
         let page = charges.explain(&query).await?;
         query.after = page.last().map(|charge| (charge.time, charge.position));
         let full = page.len() >= PAGE;
-        for charge in page.into_iter().filter(|charge| charge.position.offset <= until) {
-            add(&mut sums, curves, &charge);
-        }
+        page.iter().for_each(|charge| add(&mut sums, curves, charge));
         if !full {
             let narrowed = sums.into_iter().map(|((price, group, row), wide)| {
                 let (quantity, amount) = wide.narrow()?;
@@ -138,6 +130,7 @@ fn add(sums: &mut BTreeMap<(PriceId, Group, u32), Wide>, curves: Curves<'_>, cha
         quantity: charge.quantity,
         amount: charge.amount,
         tier: charge.tier,
+        level: charge.level,
     };
     let table_row = if curves.has_rows(&charge.price) { charge.tier } else { 0 };
     sums.entry((charge.price.clone(), charge.group.clone(), table_row)).or_default().add_row(&row, &charge.id);

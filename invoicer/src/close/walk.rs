@@ -1,7 +1,7 @@
 //! Walking chains: for many customers at once, so that questions to the store and commits carry many bills each.
 
 use super::chain::{Chain, Key};
-use super::decide::{Decision, Situation};
+use super::decide::Situation;
 use super::desk::{Customer, Desk};
 use super::issue::Numbers;
 use super::reached::Reached;
@@ -24,9 +24,9 @@ pub(super) struct Order {
 }
 
 /// The bills of one chain that are due, in order.
-struct Walk<'a> {
+pub(super) struct Walk<'a> {
     key: Key,
-    customer: &'a Customer,
+    pub(super) customer: &'a Customer,
     /// Log time as the store has it.
     now: Instant,
     ends: VecDeque<Instant>,
@@ -38,20 +38,15 @@ struct Walk<'a> {
     parts: Vec<Part>,
 }
 
+/// What was used, by subscription and start of the period.
+pub(super) type UsageByPeriod = BTreeMap<(SubscriptionId, Instant), Usage>;
+
 /// What the store has of the periods asked for.
 #[derive(Default)]
 pub(super) struct Found {
     manifests: BTreeMap<PeriodKey, (Manifest, Vec<Sum>)>,
     /// Periods of which the store holds something else than was written, and what it says.
     damaged: BTreeMap<PeriodKey, String>,
-}
-
-/// A change to a chain that takes effect once it is committed.
-pub(super) enum Effect {
-    /// A bill was decided on, at this log time.
-    Decided(Key, Box<Decision>, Instant),
-    /// What was late turned out to change nothing.
-    NothingLate(Key),
 }
 
 // === impl Closer ===
@@ -183,7 +178,7 @@ impl Closer {
         found: &Found,
         end: Instant,
     ) -> Result<Option<Situation>, Error> {
-        let mut usage: BTreeMap<(SubscriptionId, Instant), Usage> = BTreeMap::new();
+        let mut usage = UsageByPeriod::new();
         let test = self.publisher.is_test_clock();
         let mut situation = Situation::new(&walk.key, end, &walk.parts, &walk.account, test);
         for key in walk.periods(Some(chain)) {
@@ -208,19 +203,7 @@ impl Closer {
             situation.take(manifest, is_part);
             usage.insert((key.subscription, key.start), verify::usage(&manifest.entries));
         }
-        let request = bill::Request {
-            end,
-            currency: walk.key.currency,
-            party: &walk.customer.party,
-            subscriptions: &walk.customer.subscriptions,
-            plans: &desk.plans,
-            taxes: &desk.taxes,
-            credits: &walk.customer.credits,
-            rounding: desk.terms.rounding,
-            usage: &usage,
-            account: &walk.account,
-        };
-        match bill::prepare(&request) {
+        match walk.prepare(desk, end, &usage) {
             Err(bill::Error::NoUsage { .. }) => Ok(None),
             prepared => {
                 situation.prepared = Some(prepared);
@@ -241,17 +224,23 @@ fn walks<'a>(state: &mut State, desk: &'a Desk, accounts: &[Account], reached: &
             let key = Key { tenant: tenant.clone(), customer: id.clone(), currency };
             let chain = state.chains.entry(key.clone()).or_default();
             chain.waiting.clear();
-            let ends = due_ends(desk, customer, &key, chain, now);
-            let account = chain.stored.account.clone();
-            walks.push(Walk { key, customer, now, ends, account, first: true, parts: Vec::new() });
+            let ends = due_ends(desk, customer, &key, chain, now.minus(desk.terms.grace), now);
+            walks.push(Walk::new(key, customer, chain, now, ends));
         }
     }
     walks
 }
 
-/// The ends of all bills that are due and not issued.
-fn due_ends(desk: &Desk, customer: &Customer, key: &Key, chain: &Chain, now: Instant) -> VecDeque<Instant> {
-    let until = now.minus(desk.terms.grace);
+/// The ends of all bills that are due and not issued: those of periods that ended at `until` or before, and those without
+/// a period of their own that can be made at `now`.
+pub(super) fn due_ends(
+    desk: &Desk,
+    customer: &Customer,
+    key: &Key,
+    chain: &Chain,
+    until: Instant,
+    now: Instant,
+) -> BTreeSet<Instant> {
     let scheduled = bill::schedule(&customer.subscriptions, &desk.plans, chain.stored.account.end, until);
     let scheduled = scheduled.unwrap_or_else(|error| {
         tracing::error!(account = key.account_id(), %error, "no bill can be scheduled");
@@ -262,19 +251,31 @@ fn due_ends(desk: &Desk, customer: &Customer, key: &Key, chain: &Chain, now: Ins
     ends.extend(chain.open.keys());
     // A bill that comes before brings the opening along.
     let first = ends.first().copied().unwrap_or(Instant::MAX);
-    ends.extend(late::opening(desk, customer, key, chain).filter(|end| *end <= until && *end < first));
+    let opening = late::opening(desk, customer, key, chain).filter(|end| *end < first);
+    ends.extend(opening.filter(|end| end.plus(desk.terms.grace) <= now));
     if ends.is_empty() {
         let last = late::final_moment(desk, customer, key, chain);
         ends.extend(last.filter(|(_, when)| *when <= now).map(|(end, _)| end));
     }
-    ends.into_iter().collect()
+    ends
 }
 
 // === impl Walk ===
 
-impl Walk<'_> {
+impl<'a> Walk<'a> {
+    pub(super) fn new(
+        key: Key,
+        customer: &'a Customer,
+        chain: &Chain,
+        now: Instant,
+        ends: impl IntoIterator<Item = Instant>,
+    ) -> Self {
+        let (ends, account) = (ends.into_iter().collect(), chain.stored.account.clone());
+        Self { key, customer, now, ends, account, first: true, parts: Vec::new() }
+    }
+
     /// Finds out what the next bill settles.
-    fn find_parts(&mut self, desk: &Desk) {
+    pub(super) fn find_parts(&mut self, desk: &Desk) {
         let Some(end) = self.ends.front() else { return };
         match bill::parts(&self.customer.subscriptions, &desk.plans, self.key.due(*end), &self.account) {
             Ok(parts) => self.parts = parts,
@@ -285,8 +286,12 @@ impl Walk<'_> {
         }
     }
 
+    pub(super) fn tenant(&self) -> &TenantId {
+        &self.key.tenant
+    }
+
     /// The periods whose totals the next bill is made from: its parts, and what is late.
-    fn periods(&self, chain: Option<&Chain>) -> BTreeSet<PeriodKey> {
+    pub(super) fn periods(&self, chain: Option<&Chain>) -> BTreeSet<PeriodKey> {
         let of = |subscription: &SubscriptionId, start: Instant| PeriodKey {
             customer: self.key.customer.clone(),
             subscription: subscription.clone(),
@@ -295,5 +300,25 @@ impl Walk<'_> {
         let late = chain.into_iter().flat_map(|chain| chain.stored.late.keys());
         let parts = self.parts.iter().map(|part| of(&part.subscription, part.period.start));
         parts.chain(late.map(|(subscription, start)| of(subscription, *start))).collect()
+    }
+    /// Makes the bill that ends at `end`.
+    pub(super) fn prepare(
+        &self,
+        desk: &Desk,
+        end: Instant,
+        usage: &UsageByPeriod,
+    ) -> Result<bill::Prepared, bill::Error> {
+        bill::prepare(&bill::Request {
+            end,
+            currency: self.key.currency,
+            party: &self.customer.party,
+            subscriptions: &self.customer.subscriptions,
+            plans: &desk.plans,
+            taxes: &desk.taxes,
+            credits: &self.customer.credits,
+            rounding: desk.terms.rounding,
+            usage,
+            account: &self.account,
+        })
     }
 }

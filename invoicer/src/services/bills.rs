@@ -102,14 +102,20 @@ impl Services {
             let Some(last) = earlier.last() else { break };
             filter.after = Some(last.id.clone());
             for bill in &earlier {
-                let Some(before) = self.invoice(tenant, &bill.value).await? else { continue };
+                let before = self.invoice(tenant, &bill.value).await?;
+                // A bill of nothing has no document: of it only the newest of its totals is known.
+                let is_nothing = bill.value.status == BillStatus::Skipped;
+                let of_nothing = Some(bill.value.newest).filter(|_| is_nothing && before.is_none());
                 open.retain(|(subscription, start)| {
                     let same = |period: &&BasisPeriod| (&period.subscription, period.start) == (subscription, *start);
-                    let Some(found) = before.basis.periods.iter().find(same) else { return true };
+                    let mut periods = before.iter().flat_map(|before| &before.basis.periods);
+                    let settled = periods.find(same).map(|period| period.offset);
+                    let of_nothing = of_nothing.filter(|_| bill.value.period.contains(*start));
+                    let Some(offset) = settled.or(of_nothing) else { return true };
                     adjusted.push(v1::AdjustedPeriod {
                         subscription: subscription.to_string(),
                         start: Some(words::timestamp(*start)),
-                        from_offset: found.offset.0 + 1,
+                        from_offset: offset.0 + 1,
                     });
                     false
                 });
@@ -135,6 +141,7 @@ impl Services {
                     answer.credit_notes = receivable.credit_notes.into_iter().map(|note| note.number).collect();
                 }
                 answer.test = invoice.test;
+                answer.billed = invoice.basis.periods.iter().map(billed).collect();
                 answer.document = invoice.canonical;
             }
             None => {
@@ -147,6 +154,14 @@ impl Services {
         answer.voided.clone_from(&bill.value.voided);
         answer.summary = Some(summary(bill.id, &bill.value, self.publisher.log_time()));
         Ok(Response::new(answer))
+    }
+}
+
+fn billed(period: &BasisPeriod) -> v1::BilledPeriod {
+    v1::BilledPeriod {
+        subscription: period.subscription.to_string(),
+        start: Some(words::timestamp(period.start)),
+        until_offset: period.offset.0 + 1,
     }
 }
 

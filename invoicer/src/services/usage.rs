@@ -2,6 +2,7 @@
 
 use super::access::Granted;
 use super::{Services, page, problem, words};
+use crate::close::{Desk, is_to_come, so_far};
 use crate::ledger;
 use pricing::catalog::entity::Customer;
 use pricing::catalog::{Entity, Kind};
@@ -12,12 +13,13 @@ use proto::code::Code;
 use proto::status::Problem;
 use proto::v1;
 use proto::v1::usage_service_server::UsageService;
-use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use storage::books::{DocumentKey, ListQuery};
 use storage::charges::{Charge, ExplainQuery, OutcomeQuery, PeriodKey, Resolution, Usage, UsageQuery};
 use storage::keyring::Scope;
 use storage::output::OutcomeKind;
-use storage::shard::Position;
+use storage::shard::{Offset, Position};
 use tonic::{Request, Response, Status, async_trait};
 
 /// Rows of one answer: it is whole or refused, and fits what clients take by default, 4 MiB.
@@ -72,6 +74,7 @@ impl UsageService for Services {
             Problem::invalid(Code::PeriodMissing, "period is missing: the start of the period that the line belongs to")
                 .with_violation("period", "missing")
         })?;
+        let until = Some(asked.until_offset).filter(|until| *until > 0).unwrap_or(u64::MAX);
         let query = ExplainQuery {
             tenant,
             period: PeriodKey {
@@ -81,6 +84,7 @@ impl UsageService for Services {
             },
             price: words::optional("price", &asked.price)?,
             group: words::any_group(&asked.group),
+            records: Offset(asked.from_offset)..Offset(until),
             after: page::after::<(Instant, Position)>(&asked.page_token)?,
             count_max: size + 1,
         };
@@ -91,6 +95,14 @@ impl UsageService for Services {
             self.must_be_priced(&query.tenant, &asked).await?;
         }
         let next_page_token = page::cut(&mut charges, size, |charge| (charge.time, charge.position));
+        if next_page_token.is_empty() && query.records == (Offset(0)..Offset(u64::MAX)) {
+            let desk = self.desk(&query.tenant).await?;
+            let to_come = self.to_come(&query.tenant, &desk, &query.period).await?;
+            charges.extend(to_come.into_iter().filter(|charge| {
+                query.price.as_ref().is_none_or(|price| *price == charge.price)
+                    && query.group.as_ref().is_none_or(|group| *group == charge.group)
+            }));
+        }
         Ok(Response::new(v1::ExplainResponse {
             charges: charges.into_iter().map(charge_row).collect(),
             next_page_token,
@@ -134,12 +146,16 @@ impl Services {
 
     /// Where nothing was found: no version of a plan has this price, or keeps groups by these names.
     async fn must_be_priced(&self, tenant: &TenantId, asked: &v1::ExplainRequest) -> Result<(), Problem> {
-        let desk = ledger::desk(&self.ledger, tenant).await.map_err(|error| problem::ledger(&error))?;
+        let desk = self.desk(tenant).await?;
         let prices = desk.plans.values().flat_map(|plan| plan.prices.iter().map(|price| price.id.as_str()));
         words::known("price", Some(asked.price.as_str()).filter(|price| !price.is_empty()), prices)?;
         let meters = desk.plans.values().flat_map(|plan| plan.meters.values());
         let names = meters.flat_map(|meter| meter.group_by.iter().map(AsRef::as_ref));
         words::known("group", asked.group.keys().map(String::as_str), names)
+    }
+
+    async fn desk(&self, tenant: &TenantId) -> Result<Desk, Problem> {
+        ledger::desk(&self.ledger, tenant).await.map_err(|error| problem::ledger(&error))
     }
 
     async fn customer(&self, tenant: &TenantId, id: &CustomerId) -> Result<Customer, Problem> {
@@ -150,38 +166,97 @@ impl Services {
         }
     }
 
+    /// What a close at log time would charge for the levels of a period.
+    async fn to_come(&self, tenant: &TenantId, desk: &Desk, period: &PeriodKey) -> Result<Vec<Charge>, Problem> {
+        let Some(customer) = desk.customers.get(&period.customer) else { return Ok(Vec::new()) };
+        let now = self.publisher.log_time();
+        let found = so_far(self.charges.as_ref(), tenant, (desk, customer), period, now).await;
+        found.map_err(|error| problem::charges(&error))
+    }
+
+    /// What the store has; of one customer, levels as a close at log time would settle them.
+    async fn usage_so_far(&self, query: &UsageQuery) -> Result<Vec<Usage>, Problem> {
+        let read = |error: storage::charges::Error| problem::charges(&error);
+        let mut rows = self.charges.usage(query).await.map_err(read)?;
+        let Some(customer) = &query.customer else { return Ok(rows) };
+        let whole = UsageQuery { from: None, until: None, by: Resolution::Period, ..query.clone() };
+        let is_part = query.from.is_some() || query.until.is_some();
+        let all = if is_part { self.charges.usage(&whole).await.map_err(read)? } else { rows.clone() };
+        // A level costs nothing before the close.
+        let open = all.iter().filter(|row| row.quantity.is_zero() && row.amount.is_zero());
+        let open: BTreeSet<_> = open.map(|row| (row.subscription.clone(), row.period)).collect();
+        if open.is_empty() {
+            return Ok(rows);
+        }
+        let desk = self.desk(&query.tenant).await?;
+        for (subscription, start) in open {
+            let period = PeriodKey { customer: customer.clone(), subscription, start };
+            for charge in self.to_come(&query.tenant, &desk, &period).await? {
+                let is_asked = query.meter.as_ref().is_none_or(|meter| *meter == charge.meter)
+                    && query.from.is_none_or(|from| from <= charge.time)
+                    && query.until.is_none_or(|until| charge.time < until);
+                if is_asked {
+                    rows.push(as_usage(&period, charge, query.by));
+                }
+            }
+        }
+        merged(rows, |row| row.bucket)
+    }
+
     /// Usage with its days cut in the zone, where its clock lets hours of UTC be added up to them; or else in UTC.
     async fn rows(&self, query: UsageQuery, zone: Zone) -> Result<(Vec<Usage>, Zone), Problem> {
         let read = |error: storage::charges::Error| problem::charges(&error);
         if query.by != Resolution::Day || zone == Zone::utc() {
-            return Ok((self.charges.usage(&query).await.map_err(read)?, zone));
+            return Ok((self.usage_so_far(&query).await?, zone));
         }
         let hours = UsageQuery { by: Resolution::Hour, rows_max: 24 * ROWS_MAX, ..query.clone() };
-        let rows = self.charges.usage(&hours).await.map_err(read)?;
+        let rows = self.usage_so_far(&hours).await?;
         if !rows.iter().filter_map(|row| row.bucket).all(|hour| zone.has_full_hours(hour)) {
-            return Ok((self.charges.usage(&query).await.map_err(read)?, Zone::utc()));
+            return Ok((self.usage_so_far(&query).await?, Zone::utc()));
         }
-        let overflow = |error: pricing::number::Error| Problem::conflict(Code::AnswerTooLarge, error.to_string());
-        let mut days: Vec<Usage> = Vec::new();
-        let mut places = BTreeMap::new();
-        for mut row in rows {
-            row.bucket = row.bucket.and_then(|hour| zone.day(hour).ok());
-            let place = (row.subscription.clone(), row.period, row.price.clone(), row.group.clone(), row.bucket);
-            let at = *places.entry(place).or_insert(days.len());
-            match days.get_mut(at) {
-                None => days.push(row),
-                Some(day) => {
-                    day.count += row.count;
-                    day.quantity = day.quantity.add(row.quantity).map_err(overflow)?;
-                    day.amount = day.amount.add(row.amount).map_err(overflow)?;
-                }
-            }
-        }
+        let days = merged(rows, |row| row.bucket.and_then(|hour| zone.day(hour).ok()))?;
         if days.len() > ROWS_MAX {
             return Err(read(storage::charges::Error::TooMany { rows_max: ROWS_MAX }));
         }
         Ok((days, zone))
     }
+}
+
+/// A charge as a row of usage.
+fn as_usage(period: &PeriodKey, charge: Charge, by: Resolution) -> Usage {
+    Usage {
+        customer: period.customer.clone(),
+        subscription: period.subscription.clone(),
+        period: period.start,
+        bucket: by.stretch(charge.time),
+        meter: charge.meter,
+        price: charge.price,
+        group: charge.group,
+        count: 0,
+        quantity: charge.quantity,
+        amount: charge.amount,
+    }
+}
+
+/// Rows of one customer with those of the same stretch of time added up, in their order.
+fn merged(rows: Vec<Usage>, stretch: impl Fn(&Usage) -> Option<Instant>) -> Result<Vec<Usage>, Problem> {
+    let overflow = |error: pricing::number::Error| Problem::conflict(Code::AnswerTooLarge, error.to_string());
+    let mut merged = BTreeMap::<_, Usage>::new();
+    for mut row in rows {
+        row.bucket = stretch(&row);
+        let (price, meter, group) = (row.price.clone(), row.meter.clone(), row.group.clone());
+        let key = (row.customer.clone(), row.subscription.clone(), row.period, price, meter, group, row.bucket);
+        match merged.entry(key) {
+            Entry::Vacant(free) => drop(free.insert(row)),
+            Entry::Occupied(known) => {
+                let known = known.into_mut();
+                known.count += row.count;
+                known.quantity = known.quantity.add(row.quantity).map_err(overflow)?;
+                known.amount = known.amount.add(row.amount).map_err(overflow)?;
+            }
+        }
+    }
+    Ok(merged.into_values().collect())
 }
 
 fn usage_row(row: &Usage) -> v1::UsageRow {
@@ -201,18 +276,20 @@ fn usage_row(row: &Usage) -> v1::UsageRow {
 
 fn charge_row(charge: Charge) -> v1::ChargeRow {
     let event = Position { shard: charge.position.shard, offset: charge.event.offset, index: charge.event.index };
+    let place = |position: Position| if is_to_come(&charge) { String::new() } else { position.to_string() };
     v1::ChargeRow {
         price: charge.price.to_string(),
         meter: charge.meter.to_string(),
         group: words::group(&charge.group),
-        position: charge.position.to_string(),
-        event_position: event.to_string(),
+        position: place(charge.position),
+        event_position: place(event),
         source: charge.source,
         id: charge.id,
         time: Some(words::timestamp(charge.time)),
         quantity: charge.quantity.to_string(),
         amount: charge.amount.to_string(),
         tier: charge.tier,
+        level: charge.level.map(|level| level.to_string()).unwrap_or_default(),
     }
 }
 

@@ -185,6 +185,7 @@ impl State {
             quantity,
             amount,
             tier: 1,
+            level: None,
         };
         let state = known.periods.entry((index, period.start)).or_default();
         let one = Sum {

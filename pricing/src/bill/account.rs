@@ -130,6 +130,12 @@ impl Account {
         self.credits.get(credit).copied().unwrap_or_default()
     }
 
+    /// The settled periods that it remembers: whose, start, end.
+    pub fn remembered(&self) -> impl Iterator<Item = (&SubscriptionId, Instant, Instant)> {
+        let settled = self.settled.iter();
+        settled.flat_map(|(subscription, all)| all.iter().map(move |(start, one)| (subscription, *start, one.end)))
+    }
+
     /// What the periods that start in a cycle spent.
     pub(crate) fn spent(&self, subscription: &SubscriptionId, cycle: Period) -> Result<Amount, number::Error> {
         let periods = self.spend.get(subscription).into_iter().flatten();

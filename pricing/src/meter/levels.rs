@@ -75,6 +75,12 @@ impl Levels {
         after.checked_sub(1).and_then(|last| self.0.get(last)).map_or(Quantity::ZERO, |level| level.level)
     }
 
+    /// The level that held up to a time; what changes at that very time is left out.
+    pub fn before(&self, time: Instant) -> Quantity {
+        let after = self.0.partition_point(|level| level.time < time);
+        after.checked_sub(1).and_then(|last| self.0.get(last)).map_or(Quantity::ZERO, |level| level.level)
+    }
+
     /// Forgets the changes before `time`, except the last of them, which says what held then. What is weighed from
     /// `time` on stays the same, now and after any insertion at or after `time`.
     pub fn forget_before(&mut self, time: Instant) {

@@ -1,5 +1,6 @@
 //! Events: which of the outcomes each has.
 
+use super::arrival::{Arrival, Verdict};
 use super::catalog::Gate;
 use super::charge::Hit;
 use super::park::Stored;
@@ -7,26 +8,10 @@ use super::route::Kind;
 use super::{Fold, Halt, Options};
 use crate::ids::{Id, Prefix};
 use pricing::id::TenantId;
-use pricing::time::Instant;
 use std::collections::HashMap;
 use storage::output::{EventPlace, OutcomeKind};
 use storage::record::{DecodeError, Event, Events};
 use storage::shard::Offset;
-
-/// An event as it arrived; text is borrowed from its record.
-pub(super) struct Arrival<'e, 'v> {
-    pub(super) place: EventPlace,
-    pub(super) tenant: &'v TenantId,
-    pub(super) customer: &'e str,
-    pub(super) event_type: &'e str,
-    pub(super) source: &'e str,
-    pub(super) id: &'e str,
-    pub(super) time: Instant,
-    pub(super) payload: u64,
-    pub(super) hash: Id,
-    pub(super) names: &'v [&'e str],
-    pub(super) values: &'v [&'e str],
-}
 
 /// Whose an event is, as far as it is known.
 #[derive(Clone, Copy)]
@@ -34,19 +19,6 @@ pub(super) struct Account {
     pub(super) tenant: Option<usize>,
     pub(super) customer: Option<usize>,
     pub(super) gate: Gate,
-}
-
-/// What becomes of an event.
-pub(super) enum Verdict {
-    Charged,
-    Unpriced(String),
-    Unmetered,
-    Duplicate,
-    Conflict,
-    Waiting,
-    Parked(&'static str),
-    Rejected(String),
-    NotBackfilled(String),
 }
 
 /// Where an event comes from.
@@ -61,16 +33,6 @@ pub(super) enum Origin {
 const AHEAD: u32 = 32;
 /// How deep their states lie.
 const DEPTHS: usize = 7;
-
-// === impl Arrival ===
-
-impl<'e> Arrival<'e, '_> {
-    /// A property by name.
-    #[inline]
-    pub(super) fn property(&self, name: &str) -> Option<&'e str> {
-        self.names.iter().position(|known| *known == name).and_then(|at| self.values.get(at)).copied()
-    }
-}
 
 // === impl Fold ===
 

@@ -1,9 +1,12 @@
 //! What a tenant meters and sells, made ready for pricing.
 
 use crate::ids::{Day, KNOWN_DAYS_MAX};
+use pricing::curve::Curve;
+use pricing::group::Filter;
 use pricing::id::{CustomerId, TenantId};
 use pricing::meter::{Aggregate, Meter};
 use pricing::plan::{PlanRef, PlanVersion, Price};
+use pricing::subscription::{Subscription, Term};
 use pricing::time::{Instant, Span};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -27,6 +30,8 @@ pub(super) struct Tenant {
     pub(super) customers: HashMap<CustomerId, u32>,
     /// The next period of each subscription to be closed: (end, customer, subscription).
     pub(super) closing: BTreeSet<(Instant, u32, u32)>,
+    /// The next period of each subscription whose first levels are to be put out: (start, customer, subscription).
+    pub(super) opening: BTreeSet<(Instant, u32, u32)>,
     /// Closed periods that changed since their manifest: (from when it may be renewed, customer, subscription, start).
     pub(super) changed: BTreeSet<(Instant, u32, u32, Instant)>,
     /// Closed periods whose state is kept: (end, customer, subscription, start).
@@ -66,9 +71,32 @@ pub(super) struct Priced {
     pub(super) is_weighted: bool,
 }
 
+/// What a term sells, ready for pricing.
+#[derive(Debug)]
+pub(super) struct Bound {
+    pub(super) plan: Arc<Plan>,
+    pub(super) filter: Filter,
+    /// By the plan's prices; empty where nothing is overridden.
+    overrides: Vec<Option<Curve>>,
+}
+
+/// The hash of a version whose content was never seen, since a later one was restated in its place.
+pub(super) const ANY: u64 = 0;
+
 const ONE_DAY: Span = Span::from_days(1);
 const PAST_MAX: Span = Span::from_days(KNOWN_DAYS_MAX - 90);
 const FUTURE_MAX: Span = Span::from_days(60);
+
+/// Notes a version, and those before it that were never seen.
+pub(super) fn know(versions: &mut Vec<u64>, version: u64, hash: u64) {
+    versions.resize(usize::try_from(version.saturating_sub(1)).unwrap_or(versions.len()), ANY);
+    versions.push(hash);
+}
+
+/// The terms of a subscription with their plans.
+pub(super) fn bounds(declared: &Subscription, tenant: &Tenant) -> Result<Vec<Arc<Bound>>, String> {
+    declared.terms.iter().map(|term| Bound::new(term, tenant).map(Arc::new)).collect()
+}
 
 /// True where the meter keeps levels.
 pub(super) fn is_weighted(meter: &Meter) -> bool {
@@ -123,6 +151,7 @@ impl Tenant {
             plans: BTreeMap::new(),
             customers: HashMap::new(),
             closing: BTreeSet::new(),
+            opening: BTreeSet::new(),
             changed: BTreeSet::new(),
             kept: BTreeSet::new(),
         }
@@ -148,7 +177,7 @@ impl Tenant {
 
     /// Puts a record in force.
     pub(super) fn apply(&mut self, record: CatalogRecord, hash: u64, plans: Vec<Plan>, log_time: Instant) {
-        super::declare::know(&mut self.versions, record.version, hash);
+        know(&mut self.versions, record.version, hash);
         self.meters = record.meters;
         self.grace = record.grace;
         self.gate.set(record.past, record.future, log_time);
@@ -193,5 +222,28 @@ impl Plan {
     /// True when any price reads events of this type.
     pub(super) fn reads(&self, event_type: &str) -> bool {
         self.prices.iter().any(|priced| &*priced.meter.event == event_type)
+    }
+}
+
+// === impl Bound ===
+
+impl Bound {
+    fn new(term: &Term, tenant: &Tenant) -> Result<Self, String> {
+        let plan = tenant.plans.get(&term.plan).cloned();
+        let plan = plan.ok_or_else(|| {
+            format!("plan {} version {} is in no catalog record of this shard", term.plan.id, term.plan.version)
+        })?;
+        let overrides = if term.overrides.is_empty() {
+            Vec::new()
+        } else {
+            plan.prices.iter().map(|priced| term.overrides.get(&priced.price.id).cloned()).collect()
+        };
+        Ok(Self { plan, filter: term.filter.clone(), overrides })
+    }
+
+    /// The curve that replaces a price's own.
+    #[inline]
+    pub(super) fn replacement(&self, price: usize) -> Option<&Curve> {
+        self.overrides.get(price).and_then(Option::as_ref)
     }
 }

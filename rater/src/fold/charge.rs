@@ -1,14 +1,14 @@
 //! Pricing one event: check everything first, then apply.
 
 use super::Fold;
-use super::arrive::{Arrival, Verdict};
+use super::arrival::{Arrival, Verdict};
 use super::catalog::Tenant;
 use super::customer::{Customer, Place};
-use super::emit::{Emit, Row};
+use super::emit::{Emit, Owner, Row};
 use super::level::{self, Touch};
-use super::period::Owner;
 use super::route::{Cache, Kind, Routed};
-use pricing::meter::{Change, Moment, Reading};
+use pricing::meter::{Change, Reading};
+use pricing::number::Quantity;
 use pricing::price::Charge;
 use pricing::time::Instant;
 
@@ -19,9 +19,16 @@ pub(super) struct Hit<'e> {
     start: Instant,
     price: usize,
     group: usize,
-    /// None where a level changes.
-    change: Option<Change<'e>>,
+    step: Step<'e>,
     charge: Charge,
+}
+
+/// What an event does to a meter's state.
+#[derive(Clone, Copy)]
+enum Step<'e> {
+    Change(Change<'e>),
+    /// Nothing yet: what the level weighs is settled at the close.
+    Level(Quantity),
 }
 
 /// What was found beside hits.
@@ -69,7 +76,7 @@ impl Fold {
             uncharged(arrival, tenant_state, state, &found)
         } else {
             let source = *source.get_or_insert_with(|| emit.source(arrival.source));
-            let row = Row { event: arrival.place, id: arrival.id, source, time: arrival.time };
+            let row = Row { event: arrival.place, id: arrival.id, source, time: arrival.time, level: None };
             apply(tenant_state, (number, state), hits, &row, emit);
             Verdict::Charged
         };
@@ -108,12 +115,13 @@ fn apply(
         let period =
             if is_there { hit.period } else { sub.periods.partition_point(|state| state.period.start < hit.start) };
         let Some(state) = sub.periods.get_mut(period) else { continue };
+        let level = if let Step::Level(level) = hit.step { Some(level) } else { None };
         let step = |meter: &mut pricing::meter::State| {
-            if let Some(change) = hit.change {
+            if let Step::Change(change) = hit.step {
                 meter.apply(change);
             }
         };
-        state.apply((hit.price, hit.group), &hit.charge, step, owner, row, emit);
+        state.apply((hit.price, hit.group), &hit.charge, step, owner, &Row { level, ..*row }, emit);
         if state.closed.is_some() {
             let sub = u32::try_from(hit.sub).unwrap_or(u32::MAX);
             tenant.mark_changed(number, sub, state);
@@ -143,6 +151,9 @@ fn apply_levels(
             tenant.mark_changed(number, sub, state);
         }
     }
+    for change in changes {
+        customer.open_again(tenant, number, change, arrival.moment(), emit);
+    }
 }
 
 /// What becomes of an event that no price takes.
@@ -165,15 +176,6 @@ fn uncharged(arrival: &Arrival<'_, '_>, tenant: &Tenant, customer: &Customer, fo
     match unpriced.map(|meter| &meter.id) {
         Some(meter) => Verdict::Unpriced(format!("meter {meter} counts it, but no price of the plan names the meter")),
         None => Verdict::Unmetered,
-    }
-}
-
-// === impl Arrival ===
-
-impl<'e> Arrival<'e, '_> {
-    #[inline]
-    pub(super) fn moment(&self) -> Moment<'e> {
-        Moment { time: self.time, id: self.id, source: self.source }
     }
 }
 
@@ -240,7 +242,7 @@ impl Customer {
         let Some(meter) = state.meter(price, group) else { return Ok(None) };
         let change = meter.preview(reading, arrival.moment()).map_err(|error| error.to_string())?;
         let charge = state.charge(price, group, change.quantity, property).map_err(|error| error.to_string())?;
-        Ok(Some(Hit { sub, period, start, price, group, change: Some(change), charge }))
+        Ok(Some(Hit { sub, period, start, price, group, step: Step::Change(change), charge }))
     }
 
     /// A level change writes a row of nothing now; what it weighs is settled at the close.
@@ -266,8 +268,9 @@ impl Customer {
         let quantity = state.meter(price, group).map(pricing::meter::State::quantity).unwrap_or_default();
         let charge = state.charge(price, group, quantity, |_| None).map_err(|error| error.to_string())?;
         let start = state.period.start;
+        let step = Step::Level(change.level);
         level::note(levels, change);
-        Ok(Hit { sub, period, start, price, group, change: None, charge })
+        Ok(Hit { sub, period, start, price, group, step, charge })
     }
 
     /// What level changes do to closed periods.

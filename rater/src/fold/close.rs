@@ -2,9 +2,9 @@
 
 use super::arrive::{Account, Origin};
 use super::catalog::Tenant;
-use super::emit::Emit;
+use super::emit::{Emit, Owner};
 use super::park::Stored;
-use super::period::{self, Owner};
+use super::period;
 use super::{Fold, customer};
 use crate::ids::Day;
 use pricing::id::TenantId;
@@ -55,6 +55,7 @@ impl Fold {
         self.release_waiting();
         self.expire_parked();
         self.retry_some();
+        (0..self.tenants.len()).for_each(|tenant| self.open_due(tenant));
         let mut left = CLOSES_MAX;
         for tenant in 0..self.tenants.len() {
             self.close_due(tenant, &mut left);
@@ -69,7 +70,8 @@ impl Fold {
     pub(super) fn is_due(&self) -> bool {
         let is_due = |tenant: &Tenant| {
             let close = tenant.closing.first().is_some_and(|(end, _, _)| end.plus(tenant.grace) <= self.log_time);
-            close || tenant.changed.first().is_some_and(|(due, _, _, _)| *due <= self.log_time)
+            let open = tenant.opening.first().is_some_and(|(start, _, _)| *start <= self.log_time);
+            open || close || tenant.changed.first().is_some_and(|(due, _, _, _)| *due <= self.log_time)
         };
         self.tenants.iter().any(is_due)
     }
@@ -170,6 +172,7 @@ impl Fold {
         let Some((period, share)) = next else { return };
         let (id, name) = (state.id.clone(), state.subscriptions.get(sub_at).map(|sub| sub.declared.id.clone()));
         let Some(name) = name else { return };
+        state.open_to(tenant, (customer, sub), period.start, emit);
         let owner = Owner { tenant: &tenant.name, customer: &id, subscription: &name };
         state.settle_levels(sub_at, period, share, owner, emit);
         let Some(sub_state) = state.subscriptions.get_mut(sub_at) else { return };

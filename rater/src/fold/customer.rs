@@ -1,14 +1,13 @@
 //! Customers and their subscriptions.
 
-use super::catalog::{Plan, Tenant};
+use super::catalog::{Bound, Plan, Tenant, bounds};
 use super::period;
 use crate::codec::Malformed;
-use pricing::curve::Curve;
 use pricing::group::{Filter, Group};
 use pricing::id::CustomerId;
 use pricing::meter::{Levels, Meter};
 use pricing::period::{Period, Share};
-use pricing::subscription::{Subscription, Term};
+use pricing::subscription::Subscription;
 use pricing::time::Instant;
 use std::sync::Arc;
 
@@ -47,6 +46,8 @@ pub(super) struct Sub {
     pub(super) closed_to: Instant,
     /// Log time at the last close.
     pub(super) closed_at: Instant,
+    /// Start of the newest period whose first levels were put out.
+    pub(super) opened: Instant,
     /// Those that have state, by start.
     pub(super) periods: Vec<period::State>,
     /// The terms' plans.
@@ -58,15 +59,6 @@ pub(super) struct Sub {
     /// A closed period's state was begun, and is not noted yet.
     #[serde(skip)]
     pub(super) is_fresh: bool,
-}
-
-/// What a term sells, ready for pricing.
-#[derive(Debug)]
-pub(super) struct Bound {
-    pub(super) plan: Arc<Plan>,
-    pub(super) filter: Filter,
-    /// By the plan's prices; empty where nothing is overridden.
-    overrides: Vec<Option<Curve>>,
 }
 
 /// Where a moment lies in a subscription.
@@ -120,17 +112,12 @@ impl Customer {
     }
 }
 
-/// The terms of a subscription with their plans.
-pub(super) fn bounds(declared: &Subscription, tenant: &Tenant) -> Result<Vec<Arc<Bound>>, String> {
-    declared.terms.iter().map(|term| Bound::new(term, tenant).map(Arc::new)).collect()
-}
-
 // === impl Sub ===
 
 impl Sub {
     pub(super) fn new(declared: Subscription, bounds: Vec<Arc<Bound>>) -> Self {
-        let (closed_to, closed_at) = (Instant::MIN, Instant::MIN);
-        Self { declared, closed_to, closed_at, periods: Vec::new(), bounds, hint: 0, is_fresh: false }
+        let [closed_to, closed_at, opened] = [Instant::MIN; 3];
+        Self { declared, closed_to, closed_at, opened, periods: Vec::new(), bounds, hint: 0, is_fresh: false }
     }
 
     /// The index of the term that holds a moment.
@@ -144,6 +131,14 @@ impl Sub {
     pub(super) fn next_to_close(&self) -> Option<(Period, Share)> {
         let from = self.closed_to.max(self.declared.first_billed);
         self.declared.periods_from(from).next().map(|(period, _, share)| (period, share))
+    }
+
+    /// The next period whose first levels are to be put out; none where no price weighs levels.
+    pub(super) fn next_to_open(&self) -> Option<(Period, Share)> {
+        self.bounds.iter().find(|bound| bound.plan.prices.iter().any(|priced| priced.is_weighted))?;
+        let from = self.opened.max(self.declared.first_billed);
+        let mut periods = self.declared.periods_from(from).map(|(period, _, share)| (period, share));
+        periods.find(|(period, _)| period.start > self.opened)
     }
 
     /// Finds the period that holds a moment, and begins its state where there is none.
@@ -182,28 +177,5 @@ impl Sub {
         };
         self.hint = at;
         Ok(at)
-    }
-}
-
-// === impl Bound ===
-
-impl Bound {
-    fn new(term: &Term, tenant: &Tenant) -> Result<Self, String> {
-        let plan = tenant.plans.get(&term.plan).cloned();
-        let plan = plan.ok_or_else(|| {
-            format!("plan {} version {} is in no catalog record of this shard", term.plan.id, term.plan.version)
-        })?;
-        let overrides = if term.overrides.is_empty() {
-            Vec::new()
-        } else {
-            plan.prices.iter().map(|priced| term.overrides.get(&priced.price.id).cloned()).collect()
-        };
-        Ok(Self { plan, filter: term.filter.clone(), overrides })
-    }
-
-    /// The curve that replaces a price's own.
-    #[inline]
-    pub(super) fn replacement(&self, price: usize) -> Option<&Curve> {
-        self.overrides.get(price).and_then(Option::as_ref)
     }
 }

@@ -1,8 +1,8 @@
 //! Catalog and customer records: what is sold, and to whom. Everything is checked before anything changes.
 
-use super::catalog::Tenant;
-use super::customer::{self, Bound, Customer, Sub};
-use super::period::Owner;
+use super::catalog::{self, ANY, Bound, Tenant, know};
+use super::customer::{Customer, Sub};
+use super::emit::{Emit, Owner};
 use super::{Fold, Halt};
 use pricing::id::TenantId;
 use pricing::subscription::Subscription;
@@ -11,9 +11,6 @@ use std::hash::Hasher;
 use std::sync::Arc;
 use storage::record::{CatalogRecord, Control, CustomerRecord};
 use storage::shard::Offset;
-
-/// The hash of a version whose content was never seen, since a later one was restated in its place.
-const ANY: u64 = 0;
 
 /// How a record came.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -52,12 +49,6 @@ fn check_version(what: &str, known: &[u64], version: u64, hash: u64, told: Told)
         Some(_) => Err(format!("version {version} of {what} is known with other content")),
         None => Err(format!("version {version} of {what} comes where version {next} follows")),
     }
-}
-
-/// Notes a version, and those before it that were never seen.
-pub(super) fn know(versions: &mut Vec<u64>, version: u64, hash: u64) {
-    versions.resize(usize::try_from(version.saturating_sub(1)).unwrap_or(versions.len()), ANY);
-    versions.push(hash);
 }
 
 impl Told {
@@ -118,7 +109,7 @@ impl Fold {
         let tenant = account.tenant.and_then(|at| self.tenants.get(at)).unwrap_or(&fresh);
         let mut bounds = Vec::with_capacity(record.subscriptions.len());
         for declared in &record.subscriptions {
-            let found = customer::bounds(declared, tenant).map_err(|error| format!("{what}: {error}"));
+            let found = catalog::bounds(declared, tenant).map_err(|error| format!("{what}: {error}"));
             bounds.push(found.map_err(contradiction)?);
             let before = known.and_then(|known| known.subscriptions.iter().find(|sub| sub.declared.id == declared.id));
             before.map_or(Ok(()), |sub| keeps_terms(sub, declared)).map_err(contradiction)?;
@@ -145,6 +136,9 @@ impl Fold {
             if let Some((next, _)) = sub.next_to_close() {
                 tenant.closing.remove(&(next.end, number, sub_number));
             }
+            if let Some((next, _)) = sub.next_to_open() {
+                tenant.opening.remove(&(next.start, number, sub_number));
+            }
             (sub.declared, sub.bounds, sub.hint) = (declared, bounds, 0);
             let name = sub.declared.id.clone();
             let owner = Owner { tenant: &tenant.name, customer: &state.id, subscription: &name };
@@ -158,7 +152,9 @@ impl Fold {
             if let Some((next, _)) = sub.next_to_close() {
                 tenant.closing.insert((next.end, number, sub_number));
             }
+            tenant.opening.extend(sub.next_to_open().map(|(next, _)| (next.start, number, sub_number)));
         }
+        self.open_begun(&record.tenant);
         self.parked.retry_customer(&record.tenant, record.customer.as_str());
     }
 
@@ -209,7 +205,7 @@ fn keeps_terms(sub: &Sub, declared: &Subscription) -> Result<(), String> {
 }
 
 /// Brings periods to the ends that the timeline gives them now; those that changed.
-fn resize(sub: &mut Sub, owner: Owner<'_>, emit: &mut super::emit::Emit) -> Vec<usize> {
+fn resize(sub: &mut Sub, owner: Owner<'_>, emit: &mut Emit) -> Vec<usize> {
     let mut resized = Vec::new();
     for at in 0..sub.periods.len() {
         let Some(state) = sub.periods.get(at) else { continue };

@@ -1,10 +1,9 @@
 //! The output under construction.
 
-use super::arrive::Arrival;
+use super::arrival::Arrival;
 use super::catalog::Priced;
-use super::period::Owner;
 use pricing::group::Group;
-use pricing::id::TenantId;
+use pricing::id::{CustomerId, SubscriptionId, TenantId};
 use pricing::number::{Amount, Quantity};
 use pricing::time::Instant;
 use std::collections::{BTreeMap, HashMap};
@@ -48,6 +47,16 @@ pub(super) struct Row<'a> {
     pub(super) id: &'a str,
     pub(super) source: u32,
     pub(super) time: Instant,
+    /// The level that holds from then on.
+    pub(super) level: Option<Quantity>,
+}
+
+/// Whose period it is, for rows.
+#[derive(Clone, Copy)]
+pub(super) struct Owner<'a> {
+    pub(super) tenant: &'a TenantId,
+    pub(super) customer: &'a CustomerId,
+    pub(super) subscription: &'a SubscriptionId,
 }
 
 // === impl Emit ===
@@ -175,6 +184,7 @@ impl Emit {
             quantity,
             amount,
             tier,
+            level: of.level,
         };
         self.charge_index += 1;
         self.bytes += size_of::<ChargeRow>() + of.id.len();

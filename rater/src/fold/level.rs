@@ -1,10 +1,10 @@
 //! Levels that hold until the next: what `time_weighted` meters keep across periods, and how it settles.
 
-use super::arrive::Arrival;
-use super::catalog::{Tenant, is_weighted};
-use super::customer::{Bound, Customer, LevelSeries};
-use super::emit::{Emit, Row};
-use super::period::{self, Owner};
+use super::arrival::Arrival;
+use super::catalog::{Bound, Tenant, is_weighted};
+use super::customer::{Customer, LevelSeries};
+use super::emit::{Emit, Owner, Row};
+use super::period;
 use pricing::group::{Filter, Group};
 use pricing::meter::{Aggregate, Levels, Meter, Moment};
 use pricing::number::Quantity;
@@ -41,7 +41,7 @@ pub(super) fn note(changes: &mut Vec<Change>, change: Change) {
 }
 
 /// Which series a price reads.
-fn is_read_by(bound: &Bound, price: usize, meter: &Meter, filter: &Filter) -> bool {
+pub(super) fn is_read_by(bound: &Bound, price: usize, meter: &Meter, filter: &Filter) -> bool {
     let priced = bound.plan.prices.get(price).filter(|priced| priced.is_weighted);
     priced.is_some_and(|priced| *priced.meter == *meter) && bound.filter == *filter
 }
@@ -61,7 +61,7 @@ impl Customer {
         self.levels.binary_search_by(|series| (&*series.meter, &series.filter, &series.group).cmp(&key))
     }
 
-    fn levels(&self, meter: &Meter, filter: &Filter, group: &Group) -> Option<&Levels> {
+    pub(super) fn levels(&self, meter: &Meter, filter: &Filter, group: &Group) -> Option<&Levels> {
         self.levels_at(meter, filter, group).ok().and_then(|at| self.levels.get(at)).map(|series| &series.levels)
     }
 
@@ -265,6 +265,12 @@ fn settle(
     if charge.quantity.is_zero() && charge.amount.is_zero() {
         return;
     }
-    let row = Row { event: emit.place(), id: "", source: emit.source(""), time: period::last_moment(state.period) };
+    let row = Row {
+        event: emit.place(),
+        id: "",
+        source: emit.source(""),
+        time: period::last_moment(state.period),
+        level: None,
+    };
     state.apply(at, charge, |meter| meter.settle(quantity), owner, &row, emit);
 }

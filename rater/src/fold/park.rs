@@ -1,6 +1,6 @@
 //! Events that are kept: those that cannot be priced yet, and those from the future.
 
-use super::arrive::Arrival;
+use super::arrival::Arrival;
 use crate::ids::{Id, Key};
 use pricing::id::TenantId;
 use pricing::period::Period;

@@ -1,7 +1,7 @@
 //! The state of one subscription's period.
 
-use super::customer::Bound;
-use super::emit::{Emit, Row, SeriesSlot};
+use super::catalog::Bound;
+use super::emit::{Emit, Owner, Row, SeriesSlot};
 use pricing::group::Group;
 use pricing::meter;
 use pricing::number::{self, Amount, Quantity};
@@ -65,6 +65,9 @@ pub(super) struct GroupState {
     /// Since which record.
     #[serde(default, skip_serializing_if = "is_first")]
     held_at: Offset,
+    /// The level that it begins with, as it was put out.
+    #[serde(default, skip_serializing_if = "Quantity::is_zero")]
+    opening: Quantity,
     #[serde(skip)]
     series: SeriesSlot,
 }
@@ -81,14 +84,6 @@ struct Totals {
     quantity: Quantity,
     amount: Amount,
     hash: u64,
-}
-
-/// Whose period it is, for rows.
-#[derive(Clone, Copy)]
-pub(super) struct Owner<'a> {
-    pub(super) tenant: &'a pricing::id::TenantId,
-    pub(super) customer: &'a pricing::id::CustomerId,
-    pub(super) subscription: &'a pricing::id::SubscriptionId,
 }
 
 // === impl Closed ===
@@ -277,6 +272,33 @@ impl State {
         }
     }
 
+    /// The level that a group begins with, as it was put out.
+    pub(super) fn opening(&self, price: usize, group: &Group) -> Quantity {
+        let groups = self.prices.get(price).and_then(Option::as_ref).map_or(&[][..], |slot| &slot.groups);
+        let found = groups.binary_search_by(|state| state.group.cmp(group)).ok().and_then(|at| groups.get(at));
+        found.map_or(Quantity::ZERO, |state| state.opening)
+    }
+
+    /// Puts out the level that a group begins with.
+    pub(super) fn open(
+        &mut self,
+        (price, group): (usize, usize),
+        level: Quantity,
+        owner: Owner<'_>,
+        emit: &mut Emit,
+    ) -> Result<(), price::Error> {
+        let quantity = self.meter(price, group).map(meter::State::quantity).unwrap_or_default();
+        let charge = self.charge(price, group, quantity, |_| None)?;
+        let (event, source, time) = (emit.place(), emit.source(""), self.period.start);
+        let row = Row { event, id: "", source, time, level: Some(level) };
+        self.apply((price, group), &charge, |_| {}, owner, &row, emit);
+        let slot = self.prices.get_mut(price).and_then(Option::as_mut);
+        if let Some(state) = slot.and_then(|slot| slot.groups.get_mut(group)) {
+            state.opening = level;
+        }
+        Ok(())
+    }
+
     /// Holds the period's bill back for a group that could not be settled, and says why.
     #[cold]
     pub(super) fn hold(
@@ -335,7 +357,7 @@ impl State {
         let limits = self.limits_for(share)?;
         (self.period, self.elapsed, self.full, self.limits) = (period, share.elapsed, share.full, limits);
         let place = emit.place();
-        let row = Row { event: place, id: "", source: emit.source(""), time: last_moment(period) };
+        let row = Row { event: place, id: "", source: emit.source(""), time: last_moment(period), level: None };
         let Some(bound) = self.bound.clone() else { return Ok(()) };
         for (at, priced) in bound.plan.prices.iter().enumerate() {
             let Some(limits) = self.limits.get(at).copied() else { continue };
@@ -406,6 +428,7 @@ impl GroupState {
             totals: Vec::new(),
             is_held: false,
             held_at: Offset(0),
+            opening: Quantity::ZERO,
             series: SeriesSlot::default(),
         }
     }

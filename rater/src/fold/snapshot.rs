@@ -19,9 +19,8 @@ use std::sync::Arc;
 use storage::output::{Counters, EventPlace};
 use storage::shard::{Offset, Shard, ShardCount};
 
-/// 2 knows which records were stepped over; 1 is still read.
-const VERSION: u32 = 2;
-const VERSION_OLDEST: u32 = 1;
+/// 3 knows which levels periods begin with; who goes on from an older one would put out other rows than who folds anew.
+const VERSION: u32 = 3;
 
 /// Frames, in the order in which they come.
 const HEAD: u8 = 1;
@@ -295,6 +294,7 @@ fn index(tenant: &mut Tenant, number: u32, customer: &mut Customer) {
         if let Some((next, _)) = sub.next_to_close() {
             tenant.closing.insert((next.end, number, at));
         }
+        tenant.opening.extend(sub.next_to_open().map(|(next, _)| (next.start, number, at)));
         for state in &mut sub.periods {
             let Some(closed) = &mut state.closed else { continue };
             tenant.kept.insert((state.period.end, number, at, state.period.start));
@@ -307,7 +307,7 @@ fn index(tenant: &mut Tenant, number: u32, customer: &mut Customer) {
 
 fn read_head(from: &mut Reader<'_>, options: Options) -> Result<Fold, RestoreError> {
     let version = from.u32()?;
-    if !(VERSION_OLDEST..=VERSION).contains(&version) {
+    if version != VERSION {
         return Err(RestoreError::Version { found: version, known: VERSION });
     }
     let head: Head = read_json(from)?;

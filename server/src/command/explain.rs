@@ -21,7 +21,9 @@ Examples:
   farthing explain --customer c-1 --subscription s-1 --period 2026-01-01
 
 The amounts add up to what the bill shows as the exact amount of the price; the quantities add up in the same way. Late
-usage shows the charges that came after the bill of its own period.";
+usage shows the charges that came after the bill of its own period, and only those. Of a time-weighted meter each event
+shows the level that it sets; `(before)` is the level that the period begins with, and what it all weighs is one row at
+the close, or `(so far)` while the period runs.";
 
 /// Opens a line of a bill, down to its events.
 #[derive(Debug, Args)]
@@ -70,6 +72,9 @@ struct Charge {
     quantity: String,
     amount: String,
     tier: u32,
+    /// Of a level meter: what holds from then on.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    level: String,
 }
 
 /// Reads `NAME=VALUE`.
@@ -99,6 +104,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result {
     let mut more = false;
     for part in &parts {
         let request = v1::ExplainRequest {
+            from_offset: part.from_offset,
+            until_offset: part.until_offset,
             customer: customer.clone(),
             subscription: part.subscription.clone(),
             period: Some(timestamp(part.period)),
@@ -106,7 +113,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result {
             group: arguments.group.iter().cloned().collect::<HashMap<_, _>>(),
             ..Default::default()
         };
-        let (found, is_cut) = open(&client, request, part.from_offset, limit).await?;
+        let (found, is_cut) = open(&client, request, limit).await?;
         if !arguments.format.json && !found.is_empty() {
             heading(part, &zone)?;
             table(&found, &zone)?;
@@ -157,6 +164,8 @@ struct Part {
     price: String,
     /// Only charges of records from this offset on: those that came after the bill that this one adjusts.
     from_offset: u64,
+    /// Only charges of records before this offset: those that came before the bill; 0: all.
+    until_offset: u64,
     /// A line of late usage.
     late: bool,
 }
@@ -187,7 +196,10 @@ async fn of_bill(client: &Client, id: &str) -> Result<Wanted> {
             late && adjusted.subscription == subscription && adjusted.start == Some(timestamp(period))
         });
         let from_offset = adjusted.map_or(0, |adjusted| adjusted.from_offset);
-        parts.insert(Part { subscription, period, price, from_offset, late });
+        let mut billed = bill.billed.iter();
+        let billed = billed.find(|one| one.subscription == subscription && one.start == Some(timestamp(period)));
+        let until_offset = billed.map_or(0, |billed| billed.until_offset);
+        parts.insert(Part { subscription, period, price, from_offset, until_offset, late });
     }
     let customer = bill.summary.map(|summary| summary.customer).unwrap_or_default();
     Ok(Wanted { customer, zone: show::zone(&document), parts })
@@ -208,27 +220,22 @@ async fn of_customer(client: &Client, arguments: &Arguments, customer: &str) -> 
     if let Some((subscription, period)) = arguments.subscription.clone().zip(arguments.period) {
         newest.entry(subscription).or_insert(period);
     }
-    let part =
-        |(subscription, period)| Part { subscription, period, price: String::new(), from_offset: 0, late: false };
+    let part = |(subscription, period)| {
+        let (price, late) = (String::new(), false);
+        Part { subscription, period, price, from_offset: 0, until_offset: 0, late }
+    };
     Ok(Wanted { customer: customer.to_owned(), zone: usage.time_zone, parts: newest.into_iter().map(part).collect() })
 }
 
 /// Up to `limit` charges, and whether there are more.
-async fn open(
-    client: &Client,
-    mut request: v1::ExplainRequest,
-    from_offset: u64,
-    limit: usize,
-) -> Result<(Vec<Charge>, bool)> {
+async fn open(client: &Client, mut request: v1::ExplainRequest, limit: usize) -> Result<(Vec<Charge>, bool)> {
     let subscription = request.subscription.clone();
     let period = instant_text(request.period.as_ref());
-    request.page_size =
-        if from_offset > 0 { 1000 } else { u32::try_from(limit.min(1000)).map_err(Failure::refused)? };
+    request.page_size = u32::try_from(limit.min(1000)).map_err(Failure::refused)?;
     let mut charges: Vec<Charge> = Vec::new();
     loop {
         let page = answer(client.usage().explain(request.clone()).await)?;
-        let new = page.charges.into_iter().filter(|row| offset(&row.position) >= from_offset);
-        charges.extend(new.map(|row| charge(row, &subscription, &period)));
+        charges.extend(page.charges.into_iter().map(|row| charge(row, &subscription, &period)));
         request.page_token = page.next_page_token;
         if request.page_token.is_empty() || charges.len() >= limit {
             break;
@@ -239,21 +246,35 @@ async fn open(
     Ok((charges, more))
 }
 
-/// The record's offset in a position, which is written shard:offset:index.
-fn offset(position: &str) -> u64 {
-    position.split(':').nth(1).and_then(|offset| offset.parse().ok()).unwrap_or(u64::MAX)
-}
-
 fn table(charges: &[Charge], zone: &str) -> Result {
     let time = format!("TIME ({zone})");
-    let mut grid = Grid::new(&[&time, "PRICE", "EVENT", "GROUP", ">TIER", ">QUANTITY", ">AMOUNT"]);
+    let has_levels = charges.iter().any(|charge| !charge.level.is_empty());
+    let mut names = vec![time.as_str(), "PRICE", "EVENT", "GROUP", ">TIER", ">QUANTITY", ">AMOUNT"];
+    if has_levels {
+        names.insert(4, ">LEVEL");
+    }
+    let mut grid = Grid::new(&names);
     for charge in charges {
-        let group = super::usage::group_text(&charge.group);
-        let tier = charge.tier.to_string();
-        // Without an event: a close that settled a level.
-        let event = if charge.id.is_empty() { "(close)" } else { &charge.id };
-        let time = local(&charge.time, zone);
-        grid.row([&time, &charge.price, event, &group, &tier, &grouped(&charge.quantity), &grouped(&charge.amount)]);
+        let event = match charge {
+            Charge { id, .. } if !id.is_empty() => id,
+            // Without an event: the level that the period begins with, and what settles levels.
+            Charge { level, .. } if !level.is_empty() => "(before)",
+            Charge { position, .. } if position.is_empty() => "(so far)",
+            _ => "(close)",
+        };
+        let mut cells = vec![
+            local(&charge.time, zone),
+            charge.price.clone(),
+            event.to_owned(),
+            super::usage::group_text(&charge.group),
+            charge.tier.to_string(),
+            grouped(&charge.quantity),
+            grouped(&charge.amount),
+        ];
+        if has_levels {
+            cells.insert(4, grouped(&charge.level));
+        }
+        grid.row(cells);
     }
     grid.print("No charges there.")
 }
@@ -273,5 +294,6 @@ fn charge(row: v1::ChargeRow, subscription: &str, period: &str) -> Charge {
         quantity: row.quantity,
         amount: row.amount,
         tier: row.tier,
+        level: row.level,
     }
 }

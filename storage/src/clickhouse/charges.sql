@@ -20,7 +20,8 @@ CREATE TABLE IF NOT EXISTS charges (
     time DateTime64(9, 'UTC'),
     quantity Decimal(38, 9),
     amount Decimal(38, 24),
-    tier UInt32
+    tier UInt32,
+    level Nullable(Decimal(38, 9))
 )
 ENGINE = ReplacingMergeTree
 PARTITION BY toYYYYMM(period)

@@ -7,6 +7,7 @@ use crate::output::{ChargeRows, Counters, Manifest, Outcome, Output};
 use crate::shard::{Offset, Shard};
 use ::clickhouse::insert::Insert;
 use ::clickhouse::{Row, RowOwned, RowWrite};
+use pricing::number::Quantity;
 use std::collections::BTreeMap;
 
 /// An output, and where what is not yet stored of it begins.
@@ -159,6 +160,7 @@ fn new_charge<'a>(
         quantity: row.quantity.raw(),
         amount: row.amount.raw(),
         tier: row.tier,
+        level: row.level.map(Quantity::raw),
     })
 }
 

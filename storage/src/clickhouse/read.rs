@@ -209,6 +209,8 @@ impl Charges {
             .param("period", moment(query.period.start))
             .param("price", query.price.as_ref().map(pricing::id::PriceId::as_str))
             .param("grouping", grouping)
+            .param("from", query.records.start.0)
+            .param("until", query.records.end.0)
             .param("time", time)
             .param("shard", shard)
             .param("record", record)
@@ -290,6 +292,7 @@ fn charge(row: row::Charge) -> Result<Charge, Error> {
         quantity: Quantity::from_raw(row.quantity).map_err(|error| damaged(&error))?,
         amount: Amount::from_raw(row.amount).map_err(|error| damaged(&error))?,
         tier: row.tier,
+        level: row.level.map(Quantity::from_raw).transpose().map_err(|error| damaged(&error))?,
     })
 }
 

@@ -27,6 +27,7 @@ pub(super) struct NewCharge<'a> {
     pub(super) quantity: i128,
     pub(super) amount: i128,
     pub(super) tier: u32,
+    pub(super) level: Option<i128>,
 }
 
 /// A row of `manifests`.
@@ -133,4 +134,5 @@ pub(super) struct Charge {
     pub(super) quantity: i128,
     pub(super) amount: i128,
     pub(super) tier: u32,
+    pub(super) level: Option<i128>,
 }

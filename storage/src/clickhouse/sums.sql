@@ -7,7 +7,8 @@ SELECT customer, subscription, period, price, grouping, tier,
            reinterpretAsFixedString(record), reinterpretAsFixedString(place),
            reinterpretAsFixedString(event_record), reinterpretAsFixedString(event_place),
            reinterpretAsFixedString(time), reinterpretAsFixedString(quantity), reinterpretAsFixedString(amount),
-           reinterpretAsFixedString(tier), id))) AS hash
+           reinterpretAsFixedString(tier), reinterpretAsFixedString(isNotNull(level)),
+           reinterpretAsFixedString(ifNull(level, toDecimal128(0, 9))), id))) AS hash
 FROM charges FINAL
 WHERE tenant = {tenant:String}
   AND (customer, period, subscription) IN {periods:Array(Tuple(String, DateTime64(9, 'UTC'), String))}

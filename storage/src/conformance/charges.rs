@@ -127,10 +127,15 @@ async fn usages_agree(store: &dyn Charges, model: &dyn Charges, tenant: &TenantI
 
 async fn explanations_agree(store: &dyn Charges, model: &dyn Charges, tenant: &TenantId) {
     for period in periods() {
-        for (price, group) in [(None, None), (Some("p1"), None), (Some("p0"), Some(group(1)))] {
-            let price = price.map(|price| PriceId::new(price).unwrap());
-            let (tenant, period) = (tenant.clone(), period.clone());
-            let mut query = ExplainQuery { tenant, period, price, group, after: None, count_max: 1000 };
+        for (price, group, records) in [
+            (None, None, 0..u64::MAX),
+            (Some("p1"), None, 0..20),
+            (Some("p0"), Some(group(1)), 7..u64::MAX),
+            (None, None, 5..30),
+        ] {
+            let mut query = ExplainQuery::all(tenant.clone(), period.clone(), 1000);
+            query.price = price.map(|price| PriceId::new(price).unwrap());
+            (query.group, query.records) = (group, Offset(records.start)..Offset(records.end));
             let expected = model.explain(&query).await.unwrap();
             assert_eq!(store.explain(&query).await.unwrap(), expected);
             query.count_max = 7;
@@ -302,6 +307,7 @@ fn row(random: &mut StdRng, offset: u64, index: u32, ids: &mut String) -> Charge
         quantity: Quantity::from_raw(random.random_range(-5..1_000_000_000_000i128)).unwrap(),
         amount: Amount::from_raw(random.random_range(-large..large)).unwrap(),
         tier: random.random_range(1..4),
+        level: random.random_bool(0.3).then(|| Quantity::from_raw(random.random_range(-9..1_000_000_000i128)).unwrap()),
     }
 }
 

@@ -32,7 +32,7 @@ impl Books {
     /// # Errors
     /// [`Error::Unavailable`].
     pub fn open(path: &Path) -> Result<Self, Error> {
-        let database = Database::open(path, &MIGRATIONS).map_err(|reason| Error::Unavailable { reason })?;
+        let database = Database::open(path, &MIGRATIONS, 0).map_err(|reason| Error::Unavailable { reason })?;
         Ok(Self { database })
     }
 

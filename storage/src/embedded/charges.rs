@@ -33,7 +33,10 @@ struct SeriesNumbers(Mutex<HashMap<Series, i64>>);
 
 type Failed = Failure<Error>;
 
-const MIGRATIONS: [&str; 2] = [include_str!("charges/schema_1.sql"), include_str!("charges/schema_2.sql")];
+const MIGRATIONS: [&str; 3] =
+    [include_str!("charges/schema_1.sql"), include_str!("charges/schema_2.sql"), include_str!("charges/schema_3.sql")];
+/// Before it rows have no levels, and the fold put out fewer.
+const OLDEST: usize = 3;
 /// About 200 bytes each.
 const SERIES_KEPT: usize = 500_000;
 
@@ -45,7 +48,7 @@ impl Charges {
     /// # Errors
     /// [`Error::Unavailable`].
     pub fn open(path: &Path) -> Result<Self, Error> {
-        let database = Database::open(path, &MIGRATIONS).map_err(|reason| Error::Unavailable { reason })?;
+        let database = Database::open(path, &MIGRATIONS, OLDEST).map_err(|reason| Error::Unavailable { reason })?;
         Ok(Self { database, series: Arc::default() })
     }
 

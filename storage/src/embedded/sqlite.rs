@@ -1,7 +1,7 @@
 //! SQLite as the books and the charges use it: one thread writes, and puts what waits into one transaction with one fsync;
 //! connections of their own read.
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -41,15 +41,16 @@ const STATEMENTS_KEPT: usize = 64;
 // === impl Database ===
 
 impl Database {
-    /// Opens or makes the database, at the newest schema: `migrations` are run one after the other, once each. Blocks.
-    pub(super) fn open(path: &Path, migrations: &[&str]) -> Result<Self, String> {
-        let said = |error: rusqlite::Error| format!("{}: {error}", path.display());
+    /// Opens or makes the database, at the newest schema: `migrations` are run one after the other, once each. One that is
+    /// there is refused where fewer than `oldest` of them made it. Blocks.
+    pub(super) fn open(path: &Path, migrations: &[&str], oldest: usize) -> Result<Self, String> {
+        let said = |error: rusqlite::Error| format!("{}: {}", path.display(), told(&error));
         if let Some(dir) = path.parent() {
             std::fs::create_dir_all(dir).map_err(|error| format!("{}: {error}", dir.display()))?;
         }
         let mut connection = Connection::open(path).map_err(said)?;
         set_up(&connection).map_err(said)?;
-        migrate(&mut connection, migrations).map_err(|error| format!("{}: {error}", path.display()))?;
+        migrate(&mut connection, migrations, oldest).map_err(|error| format!("{}: {error}", path.display()))?;
         let (jobs, queue) = mpsc::channel(JOBS_MAX);
         let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or("database").to_owned();
         let writer = std::thread::Builder::new().name(name).spawn(move || run(&connection, queue));
@@ -123,6 +124,16 @@ impl Drop for Database {
     }
 }
 
+/// What the database says, and what to do where that is known.
+fn told(error: &rusqlite::Error) -> String {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure) => {
+            format!("{error}: its disk is full or does not work; make room on it or bring it back, then start again")
+        }
+        _ => error.to_string(),
+    }
+}
+
 fn open_reader(path: &Path) -> Result<Connection, rusqlite::Error> {
     let connection =
         Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
@@ -137,14 +148,20 @@ fn set_up(connection: &Connection) -> Result<(), rusqlite::Error> {
     connection.execute_batch(include_str!("sqlite/settings.sql"))
 }
 
-fn migrate(connection: &mut Connection, migrations: &[&str]) -> Result<(), String> {
-    let said = |error: rusqlite::Error| error.to_string();
+fn migrate(connection: &mut Connection, migrations: &[&str], oldest: usize) -> Result<(), String> {
+    let said = |error: rusqlite::Error| told(&error);
     let transaction = connection.transaction().map_err(said)?;
     let done: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(said)?;
     let done = usize::try_from(done).unwrap_or(usize::MAX);
     if done > migrations.len() {
         let newest = migrations.len();
         return Err(format!("the schema has version {done}; this Farthing knows {newest}: use the newer Farthing"));
+    }
+    if done > 0 && done < oldest {
+        return Err(format!(
+            "the schema has version {done}, and what it holds cannot be brought up to {oldest}: move the file away; what is \
+             made from the log is made again"
+        ));
     }
     if done == migrations.len() {
         // Nothing is written, so that a start gets by on a full disk.

@@ -2,7 +2,7 @@
 
 use super::faults::Faults;
 use super::lock;
-use crate::charges::{Boundary, Charge, Error, ExplainQuery, OutcomeQuery, PeriodKey, Resolution, Usage, UsageQuery};
+use crate::charges::{Boundary, Charge, Error, ExplainQuery, OutcomeQuery, PeriodKey, Usage, UsageQuery};
 use crate::output::{ChargeRow, Manifest, Outcome, Output, Series, Sum};
 use crate::shard::{Offset, Position, Shard};
 use crate::wide::Wide;
@@ -141,6 +141,7 @@ impl crate::charges::Charges for Charges {
         found.retain(|charge| {
             query.price.as_ref().is_none_or(|price| *price == charge.price)
                 && query.group.as_ref().is_none_or(|group| *group == charge.group)
+                && query.records.contains(&charge.position.offset)
                 && query.after.is_none_or(|after| (charge.time, charge.position) > after)
         });
         found.sort_by_key(|charge| (charge.time, charge.position));
@@ -241,6 +242,7 @@ fn charge(row: &Row) -> Charge {
         quantity: row.row.quantity,
         amount: row.row.amount,
         tier: row.row.tier,
+        level: row.row.level,
     }
 }
 
@@ -268,7 +270,7 @@ fn usage<'a>(rows: impl Iterator<Item = &'a Row>, query: &UsageQuery) -> Result<
         if !fits {
             continue;
         }
-        let bucket = bucket(query.by, row.time);
+        let bucket = query.by.stretch(row.time);
         let empty = || Usage {
             customer: series.customer.clone(),
             subscription: series.subscription.clone(),
@@ -289,13 +291,4 @@ fn usage<'a>(rows: impl Iterator<Item = &'a Row>, query: &UsageQuery) -> Result<
         Ok(Usage { count: wide.count, quantity, amount, ..usage })
     });
     narrowed.collect()
-}
-
-fn bucket(by: Resolution, time: Instant) -> Option<Instant> {
-    let length = match by {
-        Resolution::Period => return None,
-        Resolution::Day => 86_400_000_000_000,
-        Resolution::Hour => 3_600_000_000_000,
-    };
-    Some(Instant::from_nanos(time.nanos().saturating_sub(time.nanos().rem_euclid(length))))
 }

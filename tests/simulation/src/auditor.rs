@@ -152,14 +152,7 @@ impl Books {
             .map(|usage| PeriodKey { customer: usage.customer, subscription: usage.subscription, start: usage.period })
             .collect();
         for period in periods {
-            let query = ExplainQuery {
-                tenant: tenant.clone(),
-                period: period.clone(),
-                price: None,
-                group: None,
-                after: None,
-                count_max: usize::MAX,
-            };
+            let query = ExplainQuery::all(tenant.clone(), period.clone(), usize::MAX);
             let charges = world.charges.explain(&query).await.map_err(|error| unreadable(&error))?;
             self.charges.insert(period, charges);
         }

@@ -3,9 +3,12 @@
 use super::{Run, offset, restored};
 use crate::sample::{self, Event, event};
 use OutcomeKind::{Rejected, Unpriced};
+use pricing::group::Group;
+use pricing::meter::{Levels, Moment};
 use pricing::number::Quantity;
 use serde_json::{Value, json};
-use storage::output::{Manifest, OutcomeKind};
+use std::collections::BTreeMap;
+use storage::output::{ChargeRow, Manifest, OutcomeKind};
 use storage::record::{Control, encode_control};
 
 const START: &str = "2026-01-01T00:00:00Z";
@@ -84,7 +87,12 @@ fn a_late_level_that_no_price_takes_changes_closed_periods_that_price_it() {
     assert_eq!(weighted(&run.tick("2026-03-01T01:00:00Z").manifests[0]), quantity("56"));
     let output = run.events(&[seats("2", "2026-01-20T00:00:00Z", "3")]).clone();
     assert_eq!(output.outcomes[0].kind, Unpriced, "January sells none");
-    assert_eq!(output.charges.rows.iter().map(|row| row.quantity).collect::<Vec<_>>(), [quantity("28")]);
+    let of_nothing = |row: &&ChargeRow| row.quantity.is_zero();
+    let (levels, settled): (Vec<&ChargeRow>, Vec<&ChargeRow>) = output.charges.rows.iter().partition(of_nothing);
+    assert_eq!(settled.iter().map(|row| row.quantity).collect::<Vec<_>>(), [quantity("28")]);
+    let begins = |start, level| (sample::time(start), Some(quantity(level)));
+    let levels: Vec<_> = levels.iter().map(|row| (row.time, row.level)).collect();
+    assert_eq!(levels, [begins(FEBRUARY, "3"), begins("2026-03-01T00:00:00Z", "3")], "what both begin with, again");
     run.fold = restored(&run.fold);
     let renewed = run.tick("2026-03-01T02:00:00Z").manifests.clone();
     assert_eq!((renewed.len(), weighted(&renewed[0]), renewed[0].revision), (1, quantity("84"), 2));
@@ -120,7 +128,7 @@ fn too_much() -> Run {
 fn what_cannot_be_settled_holds_the_bill_until_it_is_corrected() {
     let mut run = too_much();
     let output = run.events(&[seats("2", FEBRUARY, "1")]).clone();
-    assert_eq!(output.charges.rows.last().map(|row| row.quantity), Some(quantity("28")));
+    assert!(output.charges.rows.iter().any(|row| row.quantity == quantity("28")));
     let february = run.tick("2026-03-01T02:00:00Z").manifests[0].clone();
     assert_eq!((february.revision, february.parked, weighted(&february)), (2, 0, quantity("28")));
 }
@@ -145,4 +153,49 @@ fn what_cannot_be_settled_holds_the_bill_until_it_is_waived() {
     let february = run.tick("2026-03-01T03:00:00Z").manifests[0].clone();
     assert_eq!((february.revision, february.parked, weighted(&february)), (2, 0, Quantity::ZERO));
     assert_eq!(run.tick("2026-04-01T01:00:00Z").manifests[0].parked, 1, "March is another bill");
+}
+
+/// What rows say of a period's levels, by price and group: at each moment the newest row counts.
+fn said(run: &Run, period: &str) -> BTreeMap<(String, Group), Levels> {
+    let mut said = BTreeMap::new();
+    for rows in run.outputs.iter().map(|output| &output.charges) {
+        for (at, row) in rows.rows.iter().enumerate() {
+            let (series, source) = (&rows.series[row.series as usize], &rows.sources[row.source as usize]);
+            let Some(level) = row.level.filter(|_| series.start == sample::time(period)) else { continue };
+            let levels: &mut Levels = said.entry((series.price.to_string(), series.group.clone())).or_default();
+            levels.insert(Moment { time: row.time, id: rows.id(at), source }, level);
+        }
+    }
+    said
+}
+
+const DAY: i64 = 86_400_000_000_000;
+
+#[test]
+fn the_rows_of_a_period_tell_its_levels_while_it_runs() {
+    let mut run = Run::sold("2026-01-10T00:00:00Z");
+    run.events(&[seats("1", "2026-01-10T00:00:00Z", "2")]);
+    run.tick("2026-01-31T23:59:59Z");
+    run.fold = restored(&run.fold);
+    assert!(said(&run, FEBRUARY).is_empty(), "nothing is said before its time: its plan may change");
+    // Long before January closes.
+    run.tick(FEBRUARY);
+    let weighed = |run: &Run, period, to| {
+        let said = said(run, period);
+        assert_eq!(said.len(), 1, "one price weighs seats, of one team: {said:?}");
+        said.values().next().expect("levels").weighted(sample::time(period), sample::time(to), DAY).expect("fits")
+    };
+    assert_eq!(weighed(&run, FEBRUARY, "2026-02-11T00:00:00Z"), quantity("20"));
+    assert_eq!(weighed(&run, START, FEBRUARY), quantity("44"));
+    run.tick("2026-02-05T00:00:00Z");
+    // Late, into January; February's own change; and one that is earlier than both, and decides nothing of February.
+    run.events(&[seats("2", "2026-01-31T00:00:00Z", "5"), seats("3", "2026-02-04T00:00:00Z", "1")]);
+    run.events(&[seats("4", "2026-01-30T00:00:00Z", "7")]);
+    run.fold = restored(&run.fold);
+    assert_eq!(weighed(&run, FEBRUARY, "2026-02-05T00:00:00Z"), quantity("16"), "3 days of 5, one of 1");
+    assert_eq!(weighed(&run, START, FEBRUARY), quantity("52"), "20 days of 2, one of 7, one of 5");
+    let manifests = run.tick("2026-03-01T01:00:00Z").manifests.clone();
+    let february = manifests.iter().find(|one| one.period.start == sample::time(FEBRUARY)).expect("February");
+    let march = "2026-03-01T00:00:00Z";
+    assert_eq!(weighted(february), weighed(&run, FEBRUARY, march), "the close settles what they said");
 }

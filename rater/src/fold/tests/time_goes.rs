@@ -135,10 +135,11 @@ fn levels_settle_at_the_close_and_hold_over_periods() {
     run.fold = restored(&run.fold);
     // Late: from 22 January on it was 5. January and February are closed and change at once; March is open.
     let output = run.events(&[seats("2", "2026-01-22T00:00:00Z", "5")]).clone();
-    assert_eq!(output.charges.rows.len(), 3);
-    assert_eq!(output.charges.rows[0].event.index, 0);
-    let own: Vec<_> = output.charges.rows[1..].iter().map(|row| (row.event.index, row.quantity)).collect();
-    assert_eq!(own, [(u32::MAX, quantity("30")), (u32::MAX, quantity("84"))]);
+    let rows: Vec<_> = output.charges.rows.iter().map(|row| (row.event.index, row.quantity, row.level)).collect();
+    let (none, five) = (u32::MAX, Some(quantity("5")));
+    let settled = ["30", "84"].map(|more| (none, quantity(more), None));
+    let begins = (none, Quantity::ZERO, five);
+    assert_eq!(rows, [(0, Quantity::ZERO, five), settled[0], settled[1], begins, begins]);
     let renewed = run.tick("2026-03-01T02:00:00Z").manifests.clone();
     let totals: Vec<_> = renewed.iter().map(|manifest| total(manifest, "p-seats").0).collect();
     assert_eq!(totals, [quantity("72"), quantity("140")]);
@@ -151,7 +152,7 @@ fn levels_settle_at_the_close_and_hold_over_periods() {
     assert_eq!(total(last.expect("March"), "p-seats").0, quantity("155"));
     let sums = run.sums();
     let seats: Vec<_> = sums.values().filter(|sum| sum.price.as_str() == "p-seats").map(|sum| sum.quantity).collect();
-    assert_eq!(seats, [quantity("70"), quantity("140"), quantity("155")]);
+    assert_eq!(seats, [quantity("70"), quantity("140"), quantity("155"), Quantity::ZERO], "April has begun");
 }
 
 #[test]

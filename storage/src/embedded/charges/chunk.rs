@@ -2,10 +2,10 @@
 //!
 //! | part | is |
 //! |---|---|
-//! | version | byte, 1 |
+//! | version | byte, 2 |
 //! | shard | varint |
 //! | sources | varint count, then text, each |
-//! | rows | varint count, then each: offset less the one before, index, event offset (zigzag, less offset), event index + 1 (0: none), time (zigzag, less the one before), quantity and amount (zigzag, 128 bits), tier, source's number, id as text |
+//! | rows | varint count, then each: offset less the one before, index, event offset (zigzag, less offset), event index + 1 (0: none), time (zigzag, less the one before), quantity and amount (zigzag, 128 bits), twice the tier and 1 if there is a level, the level if there is one (zigzag, 128 bits), source's number, id as text |
 //! | checksum | crc32c of all before it, 4 bytes, little-endian |
 
 use crate::output::{ChargeRow, ChargeRows, EventPlace};
@@ -53,7 +53,7 @@ pub(super) struct Row<'a> {
     pub(super) id: &'a str,
 }
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 fn malformed(what: &'static str) -> DecodeError {
     DecodeError::Malformed { what }
@@ -108,7 +108,10 @@ impl Builder {
         put_varint(out, zigzag(row.time.nanos().wrapping_sub(self.before.1)));
         put_signed(out, row.quantity.raw());
         put_signed(out, row.amount.raw());
-        put_varint(out, u64::from(row.tier));
+        put_varint(out, u64::from(row.tier) << 1 | u64::from(row.level.is_some()));
+        if let Some(level) = row.level {
+            put_signed(out, level.raw());
+        }
         put_length(out, source);
         put_text(out, id);
         self.before = (row.offset.0, row.time.nanos());
@@ -182,14 +185,17 @@ impl<'a> Rows<'a> {
         let time = self.before.1.wrapping_add(unzigzag(reader.varint()?));
         let quantity = Quantity::from_raw(signed(reader)?).map_err(|_| malformed("a quantity is too large"))?;
         let amount = Amount::from_raw(signed(reader)?).map_err(|_| malformed("an amount is too large"))?;
-        let tier = small(reader.varint()?)?;
+        let tier = reader.varint()?;
+        let level = if tier & 1 == 1 { Some(signed(reader)?) } else { None };
+        let level = level.map(Quantity::from_raw).transpose().map_err(|_| malformed("a level is too large"))?;
+        let tier = small(tier >> 1)?;
         let source = small(reader.varint()?)?;
         let id = reader.text()?;
         self.before = (offset, time);
         let event = EventPlace { offset: Offset(event_offset), index: event_index };
         let time = Instant::from_nanos(time);
         let (offset, id_end) = (Offset(offset), 0);
-        let charge = ChargeRow { series: 0, offset, index, event, id_end, source, time, quantity, amount, tier };
+        let charge = ChargeRow { series: 0, offset, index, event, id_end, source, time, quantity, amount, tier, level };
         Ok(Row { charge, id })
     }
 }

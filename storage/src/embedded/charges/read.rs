@@ -138,7 +138,8 @@ pub(super) fn explain(connection: &Connection, query: &ExplainQuery) -> Result<V
         while let Some(row) = chunk.rows.next() {
             let row = row.map_err(|error| damaged(&error))?;
             let position = Position { shard: chunk.rows.shard, offset: row.charge.offset, index: row.charge.index };
-            if query.after.is_none_or(|after| (row.charge.time, position) > after) {
+            let is_after = query.after.is_none_or(|after| (row.charge.time, position) > after);
+            if is_after && query.records.contains(&position.offset) {
                 found.push(charge(&chunk, position, &row)?);
             }
             if found.len() > enough {
@@ -169,6 +170,7 @@ fn charge(chunk: &Chunk<'_>, position: Position, row: &Row<'_>) -> Result<Charge
         quantity: row.charge.quantity,
         amount: row.charge.amount,
         tier: row.charge.tier,
+        level: row.charge.level,
     })
 }
 
@@ -240,19 +242,20 @@ fn add_chunk(
     found: &mut HashMap<(i64, Option<i64>), (Usage, Wide)>,
 ) -> Result<(), Failed> {
     let (time_min, time_max): (i64, i64) = (row.get(8)?, row.get(9)?);
-    let bucket = bucket(by, time_min);
-    if from <= time_min && time_max <= last && bucket == self::bucket(by, time_max) {
+    let bucket = |time| by.stretch(Instant::from_nanos(time)).map(Instant::nanos);
+    let first = bucket(time_min);
+    if from <= time_min && time_max <= last && first == bucket(time_max) {
         let count: i64 = row.get(7)?;
         let quantity = Quantity::from_raw(i128::from_le_bytes(row.get(10)?)).map_err(|error| damaged(&error))?;
         let amount = Amount::from_raw(i128::from_le_bytes(row.get(11)?)).map_err(|error| damaged(&error))?;
-        return add(row, bucket, (count.cast_unsigned(), quantity, amount), found);
+        return add(row, first, (count.cast_unsigned(), quantity, amount), found);
     }
     let bytes = row.get_ref(12)?.as_blob().map_err(|error| damaged(&error))?;
     for charge in Rows::read(bytes).map_err(|error| damaged(&error))? {
         let Row { charge, .. } = charge.map_err(|error| damaged(&error))?;
         let time = charge.time.nanos();
         if from <= time && time <= last {
-            add(row, self::bucket(by, time), (1, charge.quantity, charge.amount), found)?;
+            add(row, bucket(time), (1, charge.quantity, charge.amount), found)?;
         }
     }
     Ok(())
@@ -290,14 +293,4 @@ fn empty_usage(row: &rusqlite::Row<'_>, bucket: Option<i64>) -> Result<Usage, Fa
         quantity: Quantity::ZERO,
         amount: Amount::ZERO,
     })
-}
-
-/// The start of the UTC day or hour that holds a time.
-fn bucket(by: Resolution, time: i64) -> Option<i64> {
-    let length = match by {
-        Resolution::Period => return None,
-        Resolution::Day => 86_400_000_000_000,
-        Resolution::Hour => 3_600_000_000_000,
-    };
-    Some(time.saturating_sub(time.rem_euclid(length)))
 }

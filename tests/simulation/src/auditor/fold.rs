@@ -90,6 +90,7 @@ fn charges_of(output: &Output) -> Result<Vec<(Position, Row)>, Broken> {
             quantity: one.quantity,
             amount: one.amount,
             tier: one.tier,
+            level: one.level,
         };
         charges.push((position, (key, charge)));
     }

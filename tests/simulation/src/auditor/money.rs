@@ -8,9 +8,11 @@ use crate::workload::{Customer, Event, Meter, Price, Workload};
 use num_bigint::BigInt;
 use num_rational::BigRational;
 use num_traits::Zero;
+use pricing::group::Group;
 use pricing::number::{Amount, Quantity};
 use std::collections::{BTreeMap, BTreeSet};
 use storage::charges::{Charge, PeriodKey};
+use storage::shard::ShardCount;
 
 /// An amount as a rational.
 pub(super) fn exact(amount: Amount) -> BigRational {
@@ -37,6 +39,9 @@ pub(super) fn check(books: &Books, workload: &Workload, history: &History) -> Ch
             priced.insert((customer.id.as_str(), period.start));
             let prices = history.prices(workload, customer, period.start);
             one_period(books, &prices, customer, period, is_closed, &all)?;
+            if !is_closed {
+                levels(books, &prices, customer, period, &all)?;
+            }
         }
     }
     for key in books.charges.keys() {
@@ -86,6 +91,62 @@ fn one_period(
         one_price(price, customer, period, &own, &inside, all)?;
     }
     Ok(())
+}
+
+/// The rows of a period that runs tell its levels: up to log time they weigh what the model says.
+fn levels(books: &Books, prices: &[Price], customer: &Customer, period: Period, all: &[&Event]) -> Checked {
+    let now = log_time(books, customer)?;
+    if period.start >= now {
+        return Ok(());
+    }
+    let so_far = Period { end: period.end.min(now), ..period };
+    for price in prices.iter().filter(|price| price.meter == Meter::TimeWeighted) {
+        // In the order in which the store lists them: of rows at one place the newest counts.
+        let mut groups: BTreeMap<&Group, BTreeMap<(i64, &str, &str), BigRational>> = BTreeMap::new();
+        let keys = books.charges.iter();
+        let keys = keys.filter(|(key, _)| key.customer.as_str() == customer.id && key.start.nanos() == period.start);
+        for row in keys.flat_map(|(_, rows)| rows).filter(|row| row.price.as_str() == price.id) {
+            if let Some(level) = row.level {
+                let place = (row.time.nanos(), row.id.as_str(), row.source.as_str());
+                groups.entry(&row.group).or_default().insert(place, quantity(level));
+            }
+        }
+        let found: BigRational = groups.values().map(|levels| weighed(levels, so_far)).sum();
+        let admitted: Vec<&Event> = all.iter().copied().filter(|event| price.admits(event)).collect();
+        let inside: Vec<&Event> =
+            admitted.iter().copied().filter(|event| event.time >= so_far.start && event.time < so_far.end).collect();
+        let expected = model::total(price, so_far, &inside, &admitted);
+        if found != expected {
+            let start = pricing::time::Instant::from_nanos(period.start);
+            let what = format!(
+                "customer {}, period {start}, price {price:?}: up to {now} the rows' levels weigh {found}, the model's \
+                 {expected}",
+                customer.id
+            );
+            return Err(broken(Invariant::Mon1, what));
+        }
+    }
+    Ok(())
+}
+
+/// Log time as the store has it for a customer.
+fn log_time(books: &Books, customer: &Customer) -> Result<i64, super::Broken> {
+    let shards = u16::try_from(books.log.len()).ok().and_then(ShardCount::new);
+    let shard = shards.map(|shards| Ok(shards.of(&super::tenant()?, customer.id.as_bytes()))).transpose()?;
+    let boundary = shard.and_then(|shard| books.boundaries.get(&shard.0));
+    Ok(boundary.map_or(i64::MIN, |boundary| boundary.log_time.nanos()))
+}
+
+fn weighed(levels: &BTreeMap<(i64, &str, &str), BigRational>, period: Period) -> BigRational {
+    let mut held = BigRational::zero();
+    let mut next = levels.keys().skip(1).map(|(time, ..)| *time);
+    for ((from, ..), level) in levels {
+        let until = next.next().unwrap_or(period.end).min(period.end);
+        if until > *from {
+            held += level * BigRational::from_integer((until - from).into());
+        }
+    }
+    model::half_even(&(held / BigRational::from_integer(3_600_000_000_000i64.into())), 9)
 }
 
 fn one_price(

@@ -1,0 +1,1 @@
+-- Chunks are of version 2: rows have levels. Older ones are not read.
