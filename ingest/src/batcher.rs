@@ -11,6 +11,7 @@
 use crate::health::Health;
 use crate::intake::Staged;
 use crate::options::Options;
+use crate::room::Room;
 use crate::stats::{Stats, count};
 use bytes::Bytes;
 use pricing::id::TenantId;
@@ -20,22 +21,13 @@ use std::time::Duration;
 use storage::log::{Error, Log};
 use storage::record::{EventRef, EventsBuilder};
 use storage::shard::Shard;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Notify;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
-
-/// What the queue's semaphore counts, in bytes.
-const PERMIT_BYTES: usize = 1024;
-
-/// A call may hold one of so many parts of the queue, or the largest request where that is more.
-const SHARES: usize = 4;
 
 /// All shards.
 pub(crate) struct Batcher {
     queues: Vec<Arc<Queue>>,
-    room: Arc<Semaphore>,
-    share_max: u32,
-    queue_wait: Duration,
     record_bytes_max: usize,
     tasks: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -50,19 +42,6 @@ pub(crate) enum Failure {
     /// The server is shutting down.
     Closed,
 }
-
-/// Room in the queue, given back when the events are in the log.
-pub(crate) struct Room {
-    permit: OwnedSemaphorePermit,
-    /// The same, of what the call may hold.
-    of_call: OwnedSemaphorePermit,
-    /// For how many it is: permits are counted on all of them together, so that small pieces take no more than they are.
-    bytes: usize,
-}
-
-/// What one call may hold of the queue, so that none takes all of it. Clones count together.
-#[derive(Clone)]
-pub(crate) struct Share(Arc<Semaphore>);
 
 /// One request's wait.
 pub(crate) struct Ticket {
@@ -135,28 +114,7 @@ impl Batcher {
             appends: JoinSet::new(),
         };
         let tasks = queues.iter().map(|queue| tokio::spawn(worker(queue).run())).collect();
-        // A compressed request takes room for what came, and for what it may become.
-        let largest = options.limits.request_bytes_max.saturating_mul(2);
-        let room = Arc::new(semaphore(permits(options.queued_bytes_max.max(largest))));
-        let share_max = permits((options.queued_bytes_max / SHARES).max(largest));
-        let Options { queue_wait, record_bytes_max, .. } = *options;
-        Self { queues, room, share_max, queue_wait, record_bytes_max, tasks: Mutex::new(tasks) }
-    }
-
-    /// What a new call may hold.
-    pub(crate) fn share(&self) -> Share {
-        Share(Arc::new(semaphore(self.share_max)))
-    }
-
-    /// Waits for room for more bytes of a request that has some already: first until the call holds less, then for room in
-    /// the queue; none when there is none in time.
-    pub(crate) async fn room(&self, share: &Share, held_bytes: usize, more_bytes: usize) -> Option<Room> {
-        let permits = |bytes| permits(bytes).min(self.share_max);
-        let more = permits(held_bytes.saturating_add(more_bytes)) - permits(held_bytes);
-        let of_call = share.0.clone().acquire_many_owned(more).await.ok()?;
-        let acquired = tokio::time::timeout(self.queue_wait, self.room.clone().acquire_many_owned(more)).await;
-        let permit = acquired.ok().and_then(Result::ok)?;
-        Some(Room { permit, of_call, bytes: more_bytes })
+        Self { queues, record_bytes_max: options.record_bytes_max, tasks: Mutex::new(tasks) }
     }
 
     /// Hands a request's events to their shards; the ticket resolves when all are durable.
@@ -189,40 +147,6 @@ impl Batcher {
                 tracing::error!(%error, "a shard's batcher died");
             }
         }
-    }
-}
-
-fn permits(bytes: usize) -> u32 {
-    u32::try_from(bytes.div_ceil(PERMIT_BYTES)).unwrap_or(u32::MAX)
-}
-
-fn semaphore(permits: u32) -> Semaphore {
-    Semaphore::new(usize::try_from(permits).unwrap_or(Semaphore::MAX_PERMITS))
-}
-
-// === impl Room ===
-
-impl Room {
-    /// For how many bytes it is.
-    pub(crate) fn bytes(&self) -> usize {
-        self.bytes
-    }
-
-    /// Puts more to it.
-    pub(crate) fn add(&mut self, more: Self) {
-        self.permit.merge(more.permit);
-        self.of_call.merge(more.of_call);
-        self.bytes += more.bytes;
-    }
-
-    /// Gives back what is not needed for so many bytes.
-    pub(crate) fn cut_to(mut self, bytes: usize) -> Self {
-        let kept = usize::try_from(permits(bytes)).unwrap_or(usize::MAX);
-        for permit in [&mut self.permit, &mut self.of_call] {
-            drop(permit.split(permit.num_permits().saturating_sub(kept)));
-        }
-        self.bytes = self.bytes.min(bytes);
-        self
     }
 }
 

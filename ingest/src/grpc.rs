@@ -1,9 +1,9 @@
 //! `farthing.v1.IngestService`, on the wire the same as generated code, with requests left as the bytes they came in.
 
 use crate::access::Credentials;
-use crate::batcher::Room;
 use crate::metered::{Held, Metered};
-use crate::service::{Core, Entered};
+use crate::room::Room;
+use crate::service::{Active, Core, Entered};
 use bytes::{Buf, Bytes};
 use pricing::id::TenantId;
 use prost::Message;
@@ -39,7 +39,7 @@ struct Unary {
 struct Stream {
     core: Arc<Core>,
     // A stream is opened once.
-    entered: Option<Entered>,
+    pump: Option<(TenantId, Credentials, Active)>,
     held: Arc<Held>,
 }
 
@@ -52,6 +52,8 @@ struct Pump {
     requests: Streaming<Bytes>,
     answers: mpsc::Sender<Result<IngestResponse, Status>>,
     failure: Arc<FirstFailure>,
+    /// When its key was looked up last.
+    checked: Instant,
 }
 
 /// The problem that ends a stream.
@@ -105,12 +107,15 @@ where
                 Ok(entered) => entered,
                 Err(problem) => return Ok(problem.to_status().into_http()),
             };
-            let held = Arc::new(Held::new(core.share()));
-            let request = request.map(|body| Metered::new(core.clone(), body, held.clone()));
+            let Entered { tenant, credentials, call, active } = entered;
+            let held = Arc::new(Held::new(call));
+            // A stream may send nothing for as long as it likes.
+            let wait = (!is_stream).then_some(core.options.body_wait);
+            let request = request.map(|body| Metered::new(core.clone(), body, held.clone(), wait));
             if is_stream {
-                return Ok(grpc.streaming(Stream { core, entered: Some(entered), held }, request).await);
+                let pump = Some((tenant, credentials, active));
+                return Ok(grpc.streaming(Stream { core, pump, held }, request).await);
             }
-            let Entered { tenant, active, .. } = entered;
             let response = grpc.unary(Unary { core: core.clone(), tenant, held }, request).await;
             drop(active);
             let too_large = Status::from_header_map(response.headers()).is_some_and(|found| is_too_large(&found));
@@ -128,7 +133,7 @@ fn is_too_large(status: &Status) -> bool {
 async fn room(core: &Core, held: &Held, message: &Bytes) -> Result<Room, Problem> {
     match held.take(message.len()) {
         Some(room) => Ok(room),
-        None => core.room(&core.share(), 0, message.len()).await,
+        None => core.room(held.call(), 0, message.len()).await,
     }
 }
 
@@ -153,14 +158,15 @@ impl tonic::server::StreamingService<Bytes> for Stream {
     type Future = BoxFuture<Response<Self::ResponseStream>, Status>;
 
     fn call(&mut self, request: Request<Streaming<Bytes>>) -> Self::Future {
-        let (core, held, entered) = (self.core.clone(), self.held.clone(), self.entered.take());
+        let (core, held, pump) = (self.core.clone(), self.held.clone(), self.pump.take());
         Box::pin(async move {
-            let Some(Entered { tenant, credentials, active }) = entered else {
+            let Some((tenant, credentials, active)) = pump else {
                 return Err(Status::internal("the stream was opened twice"));
             };
             let (answers, receiver) = mpsc::channel(core.options.stream_requests_max.max(1));
             let (requests, failure) = (request.into_inner(), Arc::default());
-            let pump = Pump { core, credentials, tenant, held, requests, answers, failure };
+            let checked = Instant::now();
+            let pump = Pump { core, credentials, tenant, held, requests, answers, failure, checked };
             tokio::spawn(async move {
                 pump.run().await;
                 drop(active);
@@ -177,22 +183,9 @@ impl Pump {
     async fn run(mut self) {
         let mut tasks = JoinSet::new();
         let in_flight = Arc::new(Semaphore::new(self.core.options.stream_requests_max.max(1)));
-        let mut checked = Instant::now();
-        loop {
-            let Some(message) = self.next(&in_flight).await else { break };
-            if checked.elapsed() >= self.core.options.key_check {
-                checked = Instant::now();
-                match self.core.admit(&self.credentials).await {
-                    Ok(tenant) => self.tenant = tenant,
-                    Err(problem) => {
-                        self.failure.set(problem);
-                        break;
-                    }
-                }
-            }
+        while let Some((message, room, permit)) = self.next(&in_flight).await {
             let (core, tenant) = (self.core.clone(), self.tenant.clone());
             let (answers, failure) = (self.answers.clone(), self.failure.clone());
-            let (message, room, permit) = message;
             tasks.spawn(async move {
                 match core.wire(&tenant, &message, room).await {
                     // A client that went away hears nothing.
@@ -220,6 +213,13 @@ impl Pump {
                 Err(status) if is_too_large(&status) => return Some(Err(self.core.too_large())),
                 Err(status) => return Some(Err(Problem::from_status(&status))),
             };
+            if self.checked.elapsed() >= self.core.options.key_check {
+                self.checked = Instant::now();
+                match self.core.admit(&self.credentials).await {
+                    Ok(tenant) => self.tenant = tenant,
+                    Err(problem) => return Some(Err(problem)),
+                }
+            }
             let room = room(&self.core, &self.held, &message).await;
             Some(room.map(|room| (message, room, permit)))
         };

@@ -1,8 +1,8 @@
 //! `POST /v1/events`: CloudEvents over HTTP, with the answer of gRPC as JSON.
 
-use crate::batcher::Room;
 use crate::cloudevents::{self, Error, Event};
 use crate::options::Limits;
+use crate::room::{Call, Room};
 use crate::service::Core;
 use axum::Router;
 use axum::body::{Body, Bytes, HttpBody};
@@ -39,28 +39,21 @@ async fn events(State(core): State<Arc<Core>>, request: Request) -> Response {
 async fn take(core: &Core, request: Request) -> Result<IngestResponse, Problem> {
     let (head, body) = request.into_parts();
     let entered = core.enter(&head.headers).await?;
-    let (body, room) = whole(core, body).await?;
+    let (body, room) = whole(core, &entered.call, body).await?;
     let events = read(&head.headers, &body, &core.options.limits)?;
     core.events(&entered.tenant, &events, room).await
 }
 
 /// The whole body. Room for each piece is taken before the next one is read.
-async fn whole(core: &Core, body: Body) -> Result<(Bytes, Room), Problem> {
+async fn whole(core: &Core, call: &Call, body: Body) -> Result<(Bytes, Room), Problem> {
     let bytes_max = core.options.limits.request_bytes_max;
     if usize::try_from(body.size_hint().lower()).map_or(true, |bytes| bytes > bytes_max) {
         return Err(core.too_large());
     }
-    let share = core.share();
-    let mut room = core.room(&share, 0, 0).await?;
+    let mut room = core.room(call, 0, 0).await?;
     let (mut whole, mut pieces) = (BytesMut::new(), body.into_data_stream());
-    // From when it holds room on.
-    let mut deadline: Option<Instant> = None;
-    loop {
-        let piece = match deadline {
-            None => pieces.next().await,
-            Some(deadline) => timeout_at(deadline, pieces.next()).await.map_err(|_| core.too_slow())?,
-        };
-        let Some(piece) = piece else { break };
+    let mut deadline = Instant::now() + core.options.body_wait;
+    while let Some(piece) = timeout_at(deadline, pieces.next()).await.map_err(|_| core.too_slow())? {
         let piece = piece.map_err(|error| {
             Problem::invalid(Code::RequestMalformed, format!("the body could not be read to its end: {error}"))
         })?;
@@ -68,8 +61,9 @@ async fn whole(core: &Core, body: Body) -> Result<(Bytes, Room), Problem> {
             return Err(core.too_large());
         }
         let asked = Instant::now();
-        room.add(core.room(&share, room.bytes(), piece.len()).await?);
-        deadline = Some(deadline.unwrap_or(asked + core.options.body_wait) + asked.elapsed());
+        room.add(core.room(call, room.bytes(), piece.len()).await?);
+        // What it waits for us is not its own time.
+        deadline += asked.elapsed();
         whole.extend_from_slice(&piece);
     }
     Ok((whole.freeze(), room))

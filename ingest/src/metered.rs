@@ -2,9 +2,9 @@
 //!
 //! It hands on one message at a time: a byte that says whether the message is compressed, its length in four bytes,
 //! big-endian, and the message. A compressed one takes room for the most that it may become, until its size is known. What
-//! holds room has to come to its end in time.
+//! holds room has to come to its end in time, and so has the whole body of a call that is one request.
 
-use crate::batcher::{Room, Share};
+use crate::room::{Call, Room};
 use crate::service::Core;
 use bytes::{Buf, Bytes};
 use http_body::{Body, Frame};
@@ -12,6 +12,7 @@ use proto::status::Problem;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tonic::Status;
 use tonic::codegen::{BoxFuture, StdError};
@@ -24,14 +25,15 @@ pub(crate) struct Metered<B> {
     came: Bytes,
     framing: Framing,
     waiting: Option<Waiting>,
-    /// When the message has to be whole; none while it holds no room.
+    /// When the message has to be whole, or all there is; none while nothing has to come.
     deadline: Option<Pin<Box<Sleep>>>,
+    is_stream: bool,
     held: Arc<Held>,
 }
 
 /// The room of the message that is being read, and what the whole call may hold.
 pub(crate) struct Held {
-    share: Share,
+    call: Call,
     room: Mutex<Option<Room>>,
 }
 
@@ -55,15 +57,17 @@ struct Framing {
 // === impl Metered ===
 
 impl<B> Metered<B> {
-    pub(crate) fn new(core: Arc<Core>, body: B, held: Arc<Held>) -> Self {
+    /// A body; all of it has to come within `wait`, where that is given.
+    pub(crate) fn new(core: Arc<Core>, body: B, held: Arc<Held>, wait: Option<Duration>) -> Self {
         let (came, framing, inner) = (Bytes::new(), Framing::default(), Box::pin(body));
-        Self { core, inner, came, framing, waiting: None, deadline: None, held }
+        let deadline = wait.map(|wait| Box::pin(sleep_until(Instant::now() + wait)));
+        Self { core, inner, came, framing, waiting: None, deadline, is_stream: wait.is_none(), held }
     }
 
     /// The piece that waited has its room.
     fn hand_on(&mut self, waited: &Waiting, room: Room) {
         self.held.add(room);
-        if self.framing.is_between() {
+        if self.is_stream && self.framing.is_between() {
             self.deadline = None;
             return;
         }
@@ -98,8 +102,8 @@ where
                 let (length, cost) = this.framing.next(&this.came, this.core.options.limits.request_bytes_max);
                 let piece = this.came.split_to(length);
                 let Some(cost) = cost else { return Poll::Ready(Some(Ok(Frame::data(piece)))) };
-                let (core, share, held_bytes) = (this.core.clone(), this.held.share.clone(), this.held.bytes());
-                let room = Box::pin(async move { core.room(&share, held_bytes, cost).await });
+                let (core, held, held_bytes) = (this.core.clone(), this.held.clone(), this.held.bytes());
+                let room = Box::pin(async move { core.room(&held.call, held_bytes, cost).await });
                 this.waiting = Some(Waiting { piece, since: Instant::now(), room });
                 continue;
             }
@@ -125,9 +129,14 @@ where
 // === impl Held ===
 
 impl Held {
-    /// Nothing yet, of what a new call may hold.
-    pub(crate) fn new(share: Share) -> Self {
-        Self { share, room: Mutex::default() }
+    /// Nothing yet, of what a call may hold.
+    pub(crate) fn new(call: Call) -> Self {
+        Self { call, room: Mutex::default() }
+    }
+
+    /// Whose room it is.
+    pub(crate) fn call(&self) -> &Call {
+        &self.call
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Room>> {

@@ -13,15 +13,17 @@ pub struct Options {
     pub record_bytes_max: usize,
     /// Appends of one shard under way at once.
     pub appends_max: usize,
-    /// Calls under way at once, over all connections, a stream being one; past it calls are refused.
+    /// Calls under way at once, over all connections, a stream being one; past it calls are refused. Half of them may be one
+    /// tenant's.
     pub calls_max: usize,
     /// Bytes of requests from when they are read until they stand in the log, over all calls; past it nothing is read, and
     /// what waits for too long is refused. Counts as twice [`Limits::request_bytes_max`] where it is less, so that the
-    /// largest request gets through. One call may hold a quarter of it; a stream that does is not read.
+    /// largest request gets through. One tenant may hold half of it, one call a quarter; a stream that does is not read.
     pub queued_bytes_max: usize,
     /// How long a request waits for room in the queue before it is refused.
     pub queue_wait: Duration,
-    /// How long a request may take to come to its end once it holds room, the time left out in which it waits for more.
+    /// How long a request may take to come to its end, the time left out in which it waits for room; one of a stream from when
+    /// it holds room on.
     pub body_wait: Duration,
     /// Requests of one stream in flight: past it the server stops reading.
     pub stream_requests_max: usize,

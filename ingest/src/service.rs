@@ -1,14 +1,14 @@
-//! What the ways in share: who may enter, the path from bytes to an answer, and the end.
+//! What the ways in share: who may enter, and the path from bytes to an answer.
 
 use crate::access::{Authenticator, Credentials};
-use crate::batcher::{Batcher, Failure, Room, Share, Ticket};
+use crate::batcher::{Batcher, Failure, Ticket};
 use crate::catalogs::Catalogs;
 use crate::cloudevents;
-use crate::grpc::Server;
 use crate::health::Health;
 use crate::intake::{Draft, Intake, Refusal, SentTime};
 use crate::options::Options;
 use crate::rate::Buckets;
+use crate::room::{Call, Full, Room, Rooms};
 use crate::stats::Stats;
 use crate::wire::{Malformed, Request};
 use pricing::id::TenantId;
@@ -22,12 +22,6 @@ use storage::again::Again;
 use storage::log::Log;
 use storage::shard::ShardCount;
 use tokio::sync::watch;
-
-/// Ingest, running. Clones are handles of the same one.
-#[derive(Clone)]
-pub struct Ingest {
-    core: Arc<Core>,
-}
 
 /// What ingest needs from others.
 #[derive(Clone)]
@@ -58,12 +52,13 @@ pub(crate) struct Core {
     pub(crate) options: Options,
     parts: Parts,
     shards: ShardCount,
-    batcher: Batcher,
+    rooms: Rooms,
+    pub(crate) batcher: Batcher,
     buckets: Buckets,
-    stats: Arc<Stats>,
-    health: Arc<Health>,
-    closing: watch::Sender<bool>,
-    active: Arc<watch::Sender<usize>>,
+    pub(crate) stats: Arc<Stats>,
+    pub(crate) health: Arc<Health>,
+    pub(crate) closing: watch::Sender<bool>,
+    pub(crate) active: Arc<watch::Sender<usize>>,
 }
 
 /// Somebody is being served; the end waits for them.
@@ -73,6 +68,7 @@ pub(crate) struct Active(Arc<watch::Sender<usize>>);
 pub(crate) struct Entered {
     pub(crate) tenant: TenantId,
     pub(crate) credentials: Credentials,
+    pub(crate) call: Call,
     pub(crate) active: Active,
 }
 
@@ -80,67 +76,6 @@ pub(crate) struct Entered {
 struct Submitted {
     ticket: Option<Arc<Ticket>>,
     response: IngestResponse,
-}
-
-// === impl Ingest ===
-
-impl Ingest {
-    /// Starts a task for each shard of the log; call it inside a tokio runtime.
-    pub fn start(options: Options, parts: Parts) -> Self {
-        let stats = Arc::new(Stats::default());
-        let health = Arc::new(Health::default());
-        let batcher = Batcher::start(&parts.log, &stats, &health, &options);
-        let shards = parts.log.shards();
-        let (closing, active) = (watch::Sender::new(false), Arc::new(watch::Sender::new(0)));
-        let buckets = Buckets::default();
-        let core = Core { options, parts, shards, batcher, buckets, stats, health, closing, active };
-        Self { core: Arc::new(core) }
-    }
-
-    /// The gRPC service `farthing.v1.IngestService`.
-    pub fn grpc(&self) -> Server {
-        Server::new(self.core.clone())
-    }
-
-    /// `POST /v1/events`.
-    pub fn router(&self) -> axum::Router {
-        crate::http::router(self.core.clone())
-    }
-
-    /// What it did so far.
-    pub fn stats(&self) -> Arc<Stats> {
-        self.core.stats.clone()
-    }
-
-    /// Whether events are worth sending now: it is not closing, and the log takes appends, as far as the last ones tell.
-    ///
-    /// # Errors
-    /// Why not, in one sentence.
-    pub fn ready(&self) -> Result<(), String> {
-        if *self.core.closing.borrow() {
-            return Err("the server is shutting down".to_owned());
-        }
-        self.core.health.check()
-    }
-
-    /// Resolves when it begins to close: whoever asks for its health is to be told at once.
-    pub async fn closing(&self) {
-        // An error says that the sender is gone, and this core holds it.
-        let _ = self.core.closing().wait_for(|closing| *closing).await;
-    }
-
-    /// From now on refuses new requests and ends streams once what they sent is answered. Does not wait.
-    pub fn close(&self) {
-        self.core.closing.send_replace(true);
-    }
-
-    /// Closes, waits until everybody is answered, appends what is left and ends the tasks.
-    pub async fn shutdown(&self) {
-        self.close();
-        // An error says that the sender is gone, and this core holds it.
-        let _ = self.core.active.subscribe().wait_for(|active| *active == 0).await;
-        self.core.batcher.close().await;
-    }
 }
 
 // === impl Clock ===
@@ -162,27 +97,38 @@ impl Clock for WallClock {
 // === impl Core ===
 
 impl Core {
+    /// Starts a task for each shard of the log.
+    pub(crate) fn start(options: Options, parts: Parts) -> Self {
+        let stats = Arc::new(Stats::default());
+        let health = Arc::new(Health::default());
+        let batcher = Batcher::start(&parts.log, &stats, &health, &options);
+        let (shards, rooms) = (parts.log.shards(), Rooms::new(&options));
+        let (closing, active) = (watch::Sender::new(false), Arc::new(watch::Sender::new(0)));
+        let buckets = Buckets::default();
+        Self { options, parts, shards, rooms, batcher, buckets, stats, health, closing, active }
+    }
+
     /// Lets a caller in, known by its headers alone; refuses newcomers once it is closing, or past the limit of calls.
     /// Who is unknown takes none of the calls while it waits for the books.
     pub(crate) async fn enter(&self, headers: &http::HeaderMap) -> Result<Entered, Problem> {
         let credentials = Credentials::of(headers);
         let tenant = self.admit(&credentials).await?;
-        let mut calls = 0;
-        self.active.send_modify(|active| {
-            *active += 1;
-            calls = *active;
-        });
+        self.active.send_modify(|active| *active += 1);
         let active = Active(self.active.clone());
         if *self.closing.borrow() {
             return Err(self.shutting_down());
         }
-        let calls_max = self.options.calls_max;
-        if calls > calls_max {
-            self.refused();
-            let message = format!("{calls_max} calls, the most allowed, are under way; send it again later");
-            return Err(Problem::exhausted(Code::TooManyCalls, self.options.retry_after, message));
-        }
-        Ok(Entered { tenant, credentials, active })
+        let call = self.rooms.call(&tenant).map_err(|full| {
+            let message = match full {
+                Full::All => format!("{} calls, the most allowed, are under way", self.options.calls_max),
+                Full::Tenant => format!(
+                    "{} calls of tenant {tenant}, the most allowed of one, are under way",
+                    Rooms::calls_of_tenant(&self.options)
+                ),
+            };
+            self.exhausted(Code::TooManyCalls, &message)
+        })?;
+        Ok(Entered { tenant, credentials, call, active })
     }
 
     /// Becomes true when the end begins.
@@ -307,21 +253,20 @@ impl Core {
         Ok(response)
     }
 
-    /// What a new call may hold of the queue.
-    pub(crate) fn share(&self) -> Share {
-        self.batcher.share()
+    /// Room for bytes that are about to be taken, beside those of the same request that have theirs.
+    pub(crate) async fn room(&self, call: &Call, held_bytes: usize, more_bytes: usize) -> Result<Room, Problem> {
+        self.rooms.more(call, held_bytes, more_bytes).await.map_err(|full| {
+            let message = match full {
+                Full::All => "as many bytes as are allowed are on their way to the log already",
+                Full::Tenant => "as many of the tenant's bytes as are allowed are on their way to the log already",
+            };
+            self.exhausted(Code::QueueFull, message)
+        })
     }
 
-    /// Room for bytes that are about to be taken, beside those of the same request that have theirs.
-    pub(crate) async fn room(&self, share: &Share, held_bytes: usize, more_bytes: usize) -> Result<Room, Problem> {
-        self.batcher.room(share, held_bytes, more_bytes).await.ok_or_else(|| {
-            self.refused();
-            let bytes_max = self.options.queued_bytes_max;
-            let message = format!(
-                "{bytes_max} bytes, the most allowed, are on their way to the log already; send these again later"
-            );
-            Problem::exhausted(Code::QueueFull, self.options.retry_after, message)
-        })
+    fn exhausted(&self, code: Code, message: &str) -> Problem {
+        self.refused();
+        Problem::exhausted(code, self.options.retry_after, format!("{message}; send it again later"))
     }
 
     fn check_count(&self, found: usize) -> Result<(), Problem> {
@@ -348,8 +293,7 @@ impl Core {
         self.refused();
         let Options { body_wait, retry_after, .. } = self.options;
         let message = format!(
-            "the request did not come to its end within {body_wait:?} of its first bytes; send it again, in smaller parts if \
-             the line is slow"
+            "the request did not come to its end within {body_wait:?}; send it again, in smaller parts if the line is slow"
         );
         Problem::exhausted(Code::RequestTooSlow, retry_after, message)
     }

@@ -143,7 +143,8 @@ async fn a_compressed_request_takes_room_for_what_it_may_become_until_that_is_kn
 
 #[tokio::test]
 async fn calls_under_way_have_a_limit() {
-    let options = Options { calls_max: 2, ..Options::default() };
+    // Two of a tenant's.
+    let options = Options { calls_max: 4, ..Options::default() };
     let System { log, client, .. } = start(options).await;
     let (sender, receiver) = mpsc::channel(1);
     let mut streaming = client.clone();
@@ -183,10 +184,10 @@ async fn it_is_ready_while_the_log_takes_appends() {
 }
 
 /// A request to each way in, with the body that comes.
-fn sent<B>(path: &str, body: B) -> http::Request<B> {
+fn sent<B>(key: &str, path: &str, body: B) -> http::Request<B> {
     let content = if path == "/v1/events" { "application/cloudevents+json" } else { "application/grpc" };
     let request = http::Request::post(path).header("content-type", content);
-    request.header("authorization", "Bearer acme-ingest").body(body).unwrap()
+    request.header("authorization", format!("Bearer {key}")).body(body).unwrap()
 }
 
 /// An event as both ways in take it, of a little under a kilobyte.
@@ -205,10 +206,14 @@ fn bodies() -> [(&'static str, Vec<u8>); 2] {
 
 /// The answer to a body in the pieces that it comes in: gRPC's reason or HTTP's code, empty where it was accepted.
 async fn answer(ingest: &Ingest, path: &str, body: axum::body::Body) -> String {
+    answer_to(ingest, "acme-ingest", path, body).await
+}
+
+async fn answer_to(ingest: &Ingest, key: &str, path: &str, body: axum::body::Body) -> String {
     let response = if path == "/v1/events" {
-        ingest.router().call(sent(path, body)).await.unwrap()
+        ingest.router().call(sent(key, path, body)).await.unwrap()
     } else {
-        ingest.grpc().call(sent(path, body)).await.unwrap().map(axum::body::Body::new)
+        ingest.grpc().call(sent(key, path, body)).await.unwrap().map(axum::body::Body::new)
     };
     if let Some(status) = tonic::Status::from_header_map(response.headers()) {
         return told(&status).1;
@@ -235,15 +240,49 @@ async fn a_body_that_stalls_gives_its_room_back() {
     let System { ingest, log, .. } = start(Options { body_wait: Duration::from_millis(20), ..narrow(2_048) }).await;
     log.open();
     for (path, body) in bodies() {
-        // There is room for two.
-        for _ in 0..2 {
+        // There is room for two. Of the third nothing comes.
+        for came in [600, 600, 0] {
             let (sender, receiver) = mpsc::channel(1);
-            sender.send(Ok::<_, std::io::Error>(bytes::Bytes::copy_from_slice(&body[..600]))).await.unwrap();
+            if came > 0 {
+                sender.send(Ok::<_, std::io::Error>(bytes::Bytes::copy_from_slice(&body[..came]))).await.unwrap();
+            }
             let stalls = axum::body::Body::from_stream(ReceiverStream::new(receiver));
             assert_eq!(answer(&ingest, path, stalls).await, "REQUEST_TOO_SLOW", "{path}");
             drop(sender);
         }
         assert_eq!(answer(&ingest, path, body.into()).await, "", "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_tenant_whose_calls_stall_leaves_room_for_others() {
+    let limits = Limits { request_bytes_max: 1_024, ..Limits::default() };
+    for ((path, body), (calls_max, refusal)) in bodies()
+        .into_iter()
+        .flat_map(|way| [(8, "TOO_MANY_CALLS"), (80, "QUEUE_FULL")].map(|limit| (way.clone(), limit)))
+    {
+        let options = Options { limits: limits.clone(), calls_max, ..narrow(8 * 1_024) };
+        let System { ingest, log, .. } = start(options).await;
+        log.open();
+        let mut stalled = Vec::new();
+        for _ in 0..4 {
+            let (sender, receiver) = mpsc::channel(1);
+            sender.send(Ok::<_, std::io::Error>(bytes::Bytes::copy_from_slice(&body[..600]))).await.unwrap();
+            let stalls = axum::body::Body::from_stream(ReceiverStream::new(receiver));
+            let ingest = ingest.clone();
+            let call = tokio::spawn(async move { answer(&ingest, path, stalls).await });
+            // What was read has its room.
+            drop(sender.reserve().await.unwrap());
+            stalled.push((sender, call));
+        }
+        assert_eq!(answer(&ingest, path, body.clone().into()).await, refusal, "{path}");
+        assert_eq!(answer_to(&ingest, "slow-ingest", path, body.clone().into()).await, "", "{path}");
+        for (sender, call) in stalled {
+            sender.send(Ok(bytes::Bytes::copy_from_slice(&body[600..]))).await.unwrap();
+            drop(sender);
+            assert_eq!(call.await.unwrap(), "", "{path}");
+        }
+        assert_eq!(log.events().len(), 5);
     }
 }
 
