@@ -26,6 +26,7 @@ mod reader;
 
 // Into force.
 mod apply;
+mod blame;
 mod change;
 mod check;
 mod subscribe;

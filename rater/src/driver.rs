@@ -16,6 +16,7 @@ mod skips;
 mod tally;
 #[cfg(test)]
 mod tests;
+mod wait;
 mod writer;
 
 pub use tally::Tally;
@@ -121,9 +122,6 @@ struct Shared {
     unsent: Arc<watch::Sender<usize>>,
     stop: watch::Receiver<bool>,
 }
-
-/// The pause before something is tried again.
-struct Backoff(Duration);
 
 impl Default for Options {
     fn default() -> Self {
@@ -261,35 +259,6 @@ impl Shared {
         let Options { ids_bytes_max, ids_folder, .. } = &*self.options;
         let file = ids_folder.as_ref().map(|folder| folder.join(format!("shard-{shard}")));
         Room { bytes_max: *ids_bytes_max, file }
-    }
-
-    /// Waits a little, or until the driver stops: then false.
-    async fn pause(&mut self, backoff: &mut Backoff) -> bool {
-        let pause = backoff.next();
-        tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            _ = self.stop.wait_for(|stop| *stop) => {}
-        }
-        !self.is_stopped()
-    }
-}
-
-// === impl Backoff ===
-
-impl Backoff {
-    fn new() -> Self {
-        Self(Duration::from_millis(10))
-    }
-
-    /// True until the first pause.
-    fn is_fresh(&self) -> bool {
-        self.0 == Self::new().0
-    }
-
-    fn next(&mut self) -> Duration {
-        let pause = self.0;
-        self.0 = (pause * 2).min(Duration::from_secs(5));
-        pause
     }
 }
 

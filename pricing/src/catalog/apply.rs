@@ -1,11 +1,12 @@
 //! Putting a file in force. Entities are put in the order in which they name each other, each mistake is noted with its
 //! line, and what became different is compared at the end.
 
+use super::blame::Blame;
 use super::change::{Action, Change, EntityChange};
 use super::entity::{Customer, Entity, Entry, Plan, Subscription};
 use super::error::Errors;
 use super::file::{Declared, File};
-use super::reader::{Notes, Places};
+use super::reader::Notes;
 use super::subscribe::Planner;
 use super::{Catalog, Entries, Options, check, describe, tree};
 use crate::id::{CustomerId, PlanId, SubscriptionId};
@@ -13,34 +14,6 @@ use crate::plan::{PlanRef, PlanVersion};
 use crate::time::{Instant, Span};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-
-/// Where a mistake of an entity is noted.
-#[derive(Clone)]
-pub(super) struct Blame<'a> {
-    path: String,
-    places: Option<&'a Places>,
-}
-
-impl<'a> Blame<'a> {
-    fn of(list: &str, id: impl std::fmt::Display, places: &'a Places) -> Self {
-        Self { path: format!("{list}.{id}"), places: Some(places) }
-    }
-
-    /// For what the file does not name.
-    pub(super) fn nothing(path: String) -> Self {
-        Self { path, places: None }
-    }
-
-    pub(super) fn line(&self) -> usize {
-        self.places.map_or(0, |places| places.at("").0)
-    }
-
-    pub(super) fn note(&self, notes: &Notes, key: &str, message: impl Into<String>) {
-        let (line, column) = self.places.map_or((0, 0), |places| places.at(key));
-        let path = if key.is_empty() { self.path.clone() } else { format!("{}.{key}", self.path) };
-        notes.add(line, column, &path, message);
-    }
-}
 
 struct Work<'a> {
     base: &'a Catalog,

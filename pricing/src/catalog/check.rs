@@ -1,6 +1,6 @@
 //! What only the whole catalog can show: what is named is there, and no usage is priced twice.
 
-use super::apply::Blame;
+use super::blame::Blame;
 use super::entity::{Entry, Subscription};
 use super::error::near;
 use super::reader::Notes;

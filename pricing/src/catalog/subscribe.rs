@@ -1,9 +1,10 @@
 //! From a declared subscription to its timeline.
 
+use super::Catalog;
+use super::blame::Blame;
 use super::entity::{Customer, Entry, Plan, Subscribe, Subscription};
 use super::error::near;
 use super::reader::Notes;
-use super::{Catalog, apply::Blame};
 use crate::plan::{PlanRef, PlanVersion};
 use crate::subscription::{self, Wanted};
 use crate::time::{Instant, Span};

@@ -1,7 +1,8 @@
 //! Where a shard begins: at its newest good snapshot that fits log and store, or at the log's beginning.
 
+use super::Shared;
 use super::skips::Skips;
-use super::{Backoff, Shared};
+use super::wait::{Backoff, Failure, wait};
 use crate::fold::{self, Fold, RestoreError};
 use crate::ids::{self, Key};
 use bytes::Bytes;
@@ -11,14 +12,6 @@ use storage::log;
 use storage::record::{Control, Record};
 use storage::shard::{Offset, Shard};
 use storage::snapshots;
-
-/// Why a shard does not begin.
-pub(super) enum Failure {
-    /// The driver stops.
-    Stopped,
-    /// A person is needed.
-    Halted(String),
-}
 
 /// Where a shard begins.
 pub(super) struct Loaded {
@@ -264,8 +257,4 @@ async fn good(shared: &mut Shared, shard: Shard) -> Result<Vec<Offset>, Failure>
         }
         wait(shared, &mut backoff).await?;
     }
-}
-
-async fn wait(shared: &mut Shared, backoff: &mut Backoff) -> Result<(), Failure> {
-    if shared.pause(backoff).await { Ok(()) } else { Err(Failure::Stopped) }
 }

@@ -1,9 +1,10 @@
 //! One shard's task.
 
-use super::load::{self, Failure, Loaded};
+use super::Shared;
+use super::load::{self, Loaded};
 use super::skips::Skips;
+use super::wait::{Backoff, Failure};
 use super::writer::{Held, Parcel, Progress};
-use super::{Backoff, Shared};
 use crate::fold::{Chunks, Fold, Halt};
 use storage::log::{self, Entry};
 use storage::record::Control;

@@ -4,8 +4,8 @@
 //! begins, and further on where it stands. So whoever folds the shard again steps over the same records, be they readable
 //! by now or not. An order that is itself stepped over counts for nothing.
 
-use super::load::Failure;
-use super::{Backoff, Shared};
+use super::Shared;
+use super::wait::{Backoff, Failure, wait};
 use storage::log::{self, Entry, Log};
 use storage::record::{self, Control, Record};
 use storage::shard::{Offset, Shard};
@@ -44,9 +44,7 @@ impl Skips {
                 if backoff.is_fresh() {
                     tracing::warn!(%shard, %error, "the log cannot be read; trying again");
                 }
-                if !shared.pause(&mut backoff).await {
-                    return Err(Failure::Stopped);
-                }
+                wait(shared, &mut backoff).await?;
             }
         }
         Ok(())

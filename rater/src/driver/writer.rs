@@ -1,6 +1,7 @@
 //! The writer: one insert at a time, each with what many shards put out, in each shard's order.
 
-use super::{Backoff, Shared};
+use super::Shared;
+use super::wait::Backoff;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use storage::charges::Error;

@@ -46,11 +46,6 @@ impl Keys {
         Ok(Self { again: Arc::new(Again::new(Ring(ring.clone()))), ring })
     }
 
-    /// What reads the keys again.
-    pub(super) fn to_look_at(&self) -> impl Look + use<> {
-        Ring(self.ring.clone())
-    }
-
     /// Whose key it is; none for one that is unknown or revoked.
     pub(super) fn caller(&self, key: &str) -> Option<Caller> {
         self.ring.authenticate(key)
@@ -61,6 +56,15 @@ impl Keys {
 impl Look for Ring {
     async fn look(&self) -> std::result::Result<(), String> {
         self.0.refresh().await.map_err(|error| error.to_string())
+    }
+}
+
+#[async_trait]
+impl Look for Keys {
+    /// Looks have their distance, whoever asks for them.
+    async fn look(&self) -> std::result::Result<(), String> {
+        self.again.look().await;
+        Ok(())
     }
 }
 

@@ -45,7 +45,7 @@ pub(super) struct Stages {
 
 /// What ingest knows of the books.
 struct Pictures {
-    keys: Box<dyn Look>,
+    keys: Keys,
     catalogs: web::Refresh,
 }
 
@@ -168,7 +168,7 @@ impl Stages {
         catalogs.refresh(&*source).await.map_err(Failure::refused)?;
         let known = keys.clone();
         let refresh = web::Refresh { source: source.clone(), catalogs: catalogs.clone() };
-        let pictures = Pictures { keys: Box::new(keys.to_look_at()), catalogs: refresh.clone() };
+        let pictures = Pictures { keys: keys.clone(), catalogs: refresh.clone() };
         let parts = ingest::Parts {
             log: self.log.clone(),
             keys: Arc::new(move |key: &str| known.caller(key)),
