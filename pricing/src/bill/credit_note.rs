@@ -257,7 +257,7 @@ impl Correction<'_> {
             let mut given = Line { amount: minor(-i128::from(left.0))?, amount_exact: exact.neg(), ..line.clone() };
             given.corrects_line = Some(place);
             if *left == line.amount && *exact == line.amount_exact {
-                given.quantity = line.quantity.map(|quantity| quantity.neg());
+                given.quantity = line.quantity.map(crate::number::Quantity::neg);
             } else {
                 (given.quantity, given.each, given.per, given.measure) = (None, None, None, None);
             }

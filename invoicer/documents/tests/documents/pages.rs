@@ -10,7 +10,7 @@ const LOGO: &[u8] = include_bytes!("logo.png");
 /// Every case in a name, its pages, and whether an electronic invoice is inside.
 fn every_page() -> Vec<(String, Vec<u8>, bool)> {
     let electronic = cases::all().into_iter().map(|case| (case, true));
-    let others = cases::pages().into_iter().map(|(case, inside)| (case, inside));
+    let others = cases::pages().into_iter();
     let mut pages = Vec::new();
     for (Case { name, json }, inside) in electronic.chain(others) {
         let logo = documents::logo(&json).unwrap().map(|name| {
