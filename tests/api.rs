@@ -254,3 +254,20 @@ fn the_linter_takes_the_file_and_refuses_a_broken_one() {
         assert_ne!(said.code, 0, "the linter takes {wrong}");
     }
 }
+
+/// Schemathesis sends what fits the file, and what does not, and compares every answer with the file.
+#[test]
+fn the_server_keeps_to_the_file() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(data.path(), CLOCK);
+    server.apply(CATALOG);
+    server.advance("2024-02-01T02:00:00Z");
+    let mut schemathesis = Command::new(tool("bin/schemathesis"));
+    schemathesis.current_dir(data.path()).arg("--config-file").arg(root().join("tests/api/schemathesis.toml"));
+    schemathesis.args(["run", &format!("{}/v1/openapi.json", server.url())]);
+    schemathesis.args(["--header", &format!("Authorization: Bearer {}", server.admin_key()), "--no-color"]);
+    let said = run(&mut schemathesis);
+    assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+    assert!(said.out.contains("✅ Coverage") && said.out.contains("✅ Fuzzing"), "{}", said.out);
+    assert!(!said.out.contains("Authentication failed"), "{}", said.out);
+}

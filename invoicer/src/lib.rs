@@ -95,7 +95,8 @@ impl Invoicer {
 
     /// What delivers to webhooks.
     pub fn deliverer(&self, outside: Arc<dyn webhooks::Outside>) -> webhooks::Deliverer {
-        webhooks::Deliverer::new(self.services.ledger().clone(), Arc::clone(&self.publisher), outside)
+        let (ledger, charges) = (self.services.ledger().clone(), Arc::clone(self.services.charges()));
+        webhooks::Deliverer::new(ledger, Arc::clone(&self.publisher), charges, outside)
     }
 
     /// The gRPC services.

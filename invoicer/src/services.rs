@@ -164,6 +164,10 @@ impl Services {
         self.publisher.is_test_clock()
     }
 
+    pub(crate) fn charges(&self) -> &Arc<dyn Charges> {
+        &self.charges
+    }
+
     /// A hand on the test clock.
     pub fn clock(&self) -> &Arc<Advance> {
         &self.advance

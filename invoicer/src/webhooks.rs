@@ -16,6 +16,7 @@
 mod deliver;
 mod kinds;
 mod message;
+mod rejected;
 mod sign;
 
 pub use deliver::Deliverer;

@@ -141,7 +141,7 @@ impl WebhookService for Webhooks {
         loop {
             match self.again(&granted, &id).await {
                 Err(problem) if problem.reason == Code::Conflict.as_str() && conflicts < CONFLICTS_MAX => {
-                    conflicts += 1
+                    conflicts += 1;
                 }
                 done => return Ok(Response::new(done?)),
             }

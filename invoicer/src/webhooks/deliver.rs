@@ -1,8 +1,8 @@
 //! Delivering: one task for each lane, in the process that leads.
 
-use super::kinds::{Attempt, Delivery, Endpoint, Lane, LaneId, Pending, Secrets, State};
+use super::kinds::{Attempt, Delivery, Endpoint, EventKind, Lane, LaneId, Pending, Secrets, State};
 use super::message::Message;
-use super::{Outgoing, Outside};
+use super::{Outgoing, Outside, rejected};
 use crate::ledger::{Draft, Error, Filter, Ledger, Stored};
 use crate::publisher::Publisher;
 use pricing::time::{Instant, Span};
@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use storage::books::AuditQuery;
+use storage::charges::Charges;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
@@ -19,6 +20,7 @@ use tokio::task::JoinHandle;
 pub struct Deliverer {
     ledger: Ledger,
     publisher: Arc<Publisher>,
+    charges: Arc<dyn Charges>,
     outside: Arc<dyn Outside>,
     /// Messages on their way at once, to all addresses.
     permits: Arc<Semaphore>,
@@ -46,6 +48,8 @@ const PENDING_MAX: usize = 500;
 const ENTRIES_MAX: usize = 100;
 /// How often a lane is looked at.
 const PAUSE: Duration = Duration::from_secs(1);
+/// How often it is looked whether events were rejected.
+const LOOK: Duration = Duration::from_secs(5);
 /// When a message is sent again, after the first, the second, … failure, in seconds: for about three days in all.
 const AGAIN: [u32; 10] = [2, 30, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400];
 /// After so long without a single success a webhook is disabled.
@@ -62,9 +66,14 @@ const ATTEMPTS_MAX: usize = 20;
 // === impl Deliverer ===
 
 impl Deliverer {
-    /// A deliverer over these books.
-    pub fn new(ledger: Ledger, publisher: Arc<Publisher>, outside: Arc<dyn Outside>) -> Self {
-        Self { ledger, publisher, outside, permits: Arc::new(Semaphore::new(AT_ONCE)) }
+    /// A deliverer over these books and charges.
+    pub fn new(
+        ledger: Ledger,
+        publisher: Arc<Publisher>,
+        charges: Arc<dyn Charges>,
+        outside: Arc<dyn Outside>,
+    ) -> Self {
+        Self { ledger, publisher, charges, outside, permits: Arc::new(Semaphore::new(AT_ONCE)) }
     }
 
     /// Delivers; never ends. Dropping it stops what is on its way, which is then sent again by whoever leads next.
@@ -86,7 +95,14 @@ impl Deliverer {
 
     /// Works on one lane until its webhook is gone.
     async fn follow(self, id: LaneId) {
+        let mut looked: Option<tokio::time::Instant> = None;
         loop {
+            if looked.is_none_or(|looked| looked.elapsed() >= LOOK) {
+                looked = Some(tokio::time::Instant::now());
+                if let Err(error) = self.take_rejected(&id).await {
+                    tracing::debug!(%error, webhook = id.text(), "a webhook waits");
+                }
+            }
             match self.step(&id).await {
                 Ok(Step::More) => {}
                 Ok(Step::Gone) => return,
@@ -128,14 +144,53 @@ impl Deliverer {
         let query = AuditQuery::all(Some(&id.tenant), lane.value.seen, ENTRIES_MAX);
         let entries = self.ledger.books().audit(&query).await?;
         let Some(last) = entries.last() else { return Ok(false) };
-        let (mut next, mut draft, now) = (lane.value.clone(), self.draft(), self.publisher.wall());
+        let (mut next, mut draft) = (lane.value.clone(), self.draft());
         next.seen = last.number;
-        for message in entries.iter().filter_map(Message::of) {
-            if !endpoint.events.contains(&message.event) {
-                continue;
+        self.add(id, &mut next, endpoint, entries.iter().filter_map(Message::of), &mut draft)?;
+        draft.put(None, &lane.id, Some(lane.revision), &next)?;
+        self.ledger.commit(draft).await?;
+        Ok(true)
+    }
+
+    /// Makes messages of events that were rejected since.
+    async fn take_rejected(&self, id: &LaneId) -> Result<(), Error> {
+        let lane = self.ledger.get::<Lane>(None, &id.text()).await?;
+        let endpoint = self.ledger.get::<Endpoint>(Some(&id.tenant), id.webhook.as_str()).await?;
+        let Some((lane, endpoint)) = lane.zip(endpoint) else { return Ok(()) };
+        let is_told = endpoint.value.disabled.is_none() && endpoint.value.events.contains(&EventKind::Rejected);
+        if !is_told || lane.value.pending.len() >= PENDING_MAX {
+            return Ok(());
+        }
+        let (mut next, shards) = (lane.value.clone(), self.publisher.shards());
+        let messages = match rejected::messages(self.charges.as_ref(), shards, &id.tenant, &mut next).await {
+            Ok(messages) => messages,
+            Err(error) => {
+                tracing::debug!(%error, webhook = id.text(), "rejected events cannot be read");
+                return Ok(());
             }
+        };
+        if messages.is_empty() && lane.value.rejected.is_some() {
+            return Ok(());
+        }
+        let mut draft = self.draft();
+        self.add(id, &mut next, &endpoint.value, messages.into_iter(), &mut draft)?;
+        draft.put(None, &lane.id, Some(lane.revision), &next)?;
+        self.ledger.commit(draft).await
+    }
+
+    /// Adds those messages to a lane that its webhook is told.
+    fn add(
+        &self,
+        id: &LaneId,
+        lane: &mut Lane,
+        endpoint: &Endpoint,
+        messages: impl Iterator<Item = Message>,
+        draft: &mut Draft,
+    ) -> Result<(), Error> {
+        let now = self.publisher.wall();
+        for message in messages.filter(|message| endpoint.events.contains(&message.event)) {
             let delivery = format!("{}.{}", message.id, id.webhook);
-            next.pending.push(Pending { delivery: delivery.clone(), due: now, attempts: 0 });
+            lane.pending.push(Pending { delivery: delivery.clone(), due: now, attempts: 0 });
             let made = Delivery {
                 webhook: id.webhook.clone(),
                 message: message.id,
@@ -147,9 +202,7 @@ impl Deliverer {
             };
             draft.put(Some(&id.tenant), &delivery, None, &made)?;
         }
-        draft.put(None, &lane.id, Some(lane.revision), &next)?;
-        self.ledger.commit(draft).await?;
-        Ok(true)
+        Ok(())
     }
 
     /// Sends one message, and writes down what came of it.

@@ -10,7 +10,8 @@
 use crate::ledger::Kind;
 use pricing::id::{TenantId, WebhookId};
 use pricing::time::Instant;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use storage::shard::{Position, Shard};
 
 /// An address that is told.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -39,6 +40,9 @@ pub enum EventKind {
     /// An invoice was taken back.
     #[serde(rename = "invoice.voided")]
     Voided,
+    /// Events were rejected after they had been accepted.
+    #[serde(rename = "event.rejected")]
+    Rejected,
 }
 
 /// What messages are signed with.
@@ -56,6 +60,9 @@ pub struct Secrets {
 pub struct Lane {
     /// The last entry of the audit log that was looked at.
     pub seen: u64,
+    /// Of each shard the last place up to which it was told of rejected events; none before that was looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rejected: Option<BTreeMap<Shard, Position>>,
     /// What it has not taken yet.
     pub pending: Vec<Pending>,
     /// Since when every attempt failed.
@@ -130,7 +137,7 @@ pub struct Attempt {
 
 impl EventKind {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Drafted, Self::Issued, Self::Paid, Self::Voided];
+    pub const ALL: [Self; 5] = [Self::Drafted, Self::Issued, Self::Paid, Self::Voided, Self::Rejected];
 
     /// The word in messages.
     pub const fn word(self) -> &'static str {
@@ -139,6 +146,7 @@ impl EventKind {
             Self::Issued => "invoice.issued",
             Self::Paid => "invoice.paid",
             Self::Voided => "invoice.voided",
+            Self::Rejected => "event.rejected",
         }
     }
 }
