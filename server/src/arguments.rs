@@ -18,6 +18,7 @@ Look around
 Run
   serve      Start Farthing: one process, one folder, one port; or one stage of a cluster
   migrate    Make topic, tables and schema of a cluster
+  copy       Copy log and books into another system: a backup, or a move to a cluster
   status     How the shards of a server stand
   keys       Make, list and revoke API keys
   users      Make, list and disable people who sign in to the console
@@ -70,6 +71,8 @@ pub(crate) enum Command {
     Serve(command::serve::Arguments),
     /// Makes topic, tables and schema of a cluster, or brings them to this version.
     Migrate(command::migrate::Arguments),
+    /// Copies log and books into an empty system: a backup, its way back, or the way from one machine to a cluster.
+    Copy(command::copy::Arguments),
     /// Puts a catalog file in force, after showing what it changes.
     Apply(command::apply::Arguments),
     /// Makes, lists and revokes API keys.

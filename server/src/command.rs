@@ -6,6 +6,7 @@ pub(crate) mod audit;
 pub(crate) mod bench;
 pub(crate) mod check;
 pub(crate) mod clock;
+pub(crate) mod copy;
 pub(crate) mod demo;
 pub(crate) mod explain;
 pub(crate) mod export;
@@ -37,6 +38,7 @@ pub(crate) fn run(arguments: Arguments) -> Result {
         Command::Keys(arguments) => wait(keys::run(arguments)),
         Command::Users(arguments) => wait(users::run(arguments)),
         Command::Migrate(arguments) => wait(migrate::run(arguments)),
+        Command::Copy(arguments) => wait(copy::run(arguments)),
         Command::Send(arguments) => send::run(&arguments),
         Command::Quote(arguments) => quote::run(&arguments),
         Command::Rate(arguments) => rate::run(&arguments),

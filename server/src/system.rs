@@ -8,7 +8,7 @@ pub(crate) mod backends;
 mod catalogs;
 mod certificates;
 pub(crate) mod keys;
-mod leader;
+pub(crate) mod leader;
 mod listener;
 mod metrics;
 mod post;

@@ -32,6 +32,34 @@ pub trait Books: Send + Sync + 'static {
     async fn lease(&self, name: &str, holder: &str, now: Instant, until: Instant) -> Result<bool, Error>;
 }
 
+/// Books that can be copied as a whole: for backups, and from one machine to a cluster.
+#[async_trait]
+pub trait Archive: Books {
+    /// Documents of all tenants after `after`, by tenant, collection and id (by bytes); removed ones, too, since their
+    /// revisions go on from there.
+    async fn documents(&self, after: Option<&DocumentKey>, count_max: usize) -> Result<Vec<Archived>, Error>;
+
+    /// The audit log of all tenants, oldest first, after `after` (0: from the first), at most `count_max`.
+    async fn entries(&self, after: u64, count_max: usize) -> Result<Vec<AuditEntry>, Error>;
+
+    /// Writes documents as they are, whatever stands in their place, and entries of the audit log that are not there. All
+    /// of it or nothing.
+    async fn restore(&self, documents: Vec<Archived>, entries: Vec<AuditEntry>) -> Result<(), Error>;
+}
+
+/// A document with all that belongs to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Archived {
+    /// Its name.
+    pub key: DocumentKey,
+    /// The number of its changes.
+    pub revision: u64,
+    /// JSON text; none: it was removed.
+    pub body: Option<String>,
+    /// What it can be found by.
+    pub tags: Vec<(String, String)>,
+}
+
 /// A document's name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub struct DocumentKey {

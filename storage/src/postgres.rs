@@ -11,7 +11,8 @@
 //! lease's row in its own transaction, and holds it against being taken until it is done. A process that was stopped,
 //! and wakes after another took over, is refused whatever its commit expects.
 
-// Reading order: how it connects, then the schema.
+// Reading order: how it connects, the schema, then the books as a whole.
+mod archive;
 mod connect;
 mod schema;
 

@@ -57,6 +57,8 @@ async fn books_in_a_real_server() {
 async fn passes_the_suite(server: &Postgres) {
     let options = fresh(server, "suite").await;
     storage::conformance::books::suite(async || open(&options).await).await;
+    let open = async |name: &str| postgres::Books::open(fresh(server, name).await).await.unwrap();
+    storage::conformance::books::copies(&open("copied").await, &open("copy").await).await;
     for change in ["DELETE FROM audit", "UPDATE audit SET who = 'x'", "TRUNCATE audit"] {
         let attempt = format!("DO $$ BEGIN {change}; EXCEPTION WHEN raise_exception THEN RETURN; END $$; {change}");
         let refused = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| server.sql("suite", &attempt)));

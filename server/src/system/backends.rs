@@ -17,7 +17,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use storage::books::Books;
+use storage::books::{Archive, Books};
 use storage::charges::Charges;
 use storage::embedded;
 use storage::log::Log;
@@ -95,6 +95,21 @@ impl Backends {
         };
         self.books = Some(books.clone());
         Ok(books)
+    }
+
+    /// The books, to be copied as a whole.
+    pub(crate) async fn archive(&mut self) -> Result<Arc<dyn Archive>> {
+        match self.config.books.clone().ok_or_else(|| missing("[books]"))? {
+            config::Books::Embedded { dir } => {
+                self.hold(&dir)?;
+                let books = embedded::books::Books::open(&dir.join("books.db"));
+                Ok(Arc::new(books.context(cannot_open(&dir, "books"))?))
+            }
+            config::Books::Postgres(database) => {
+                let books = storage::postgres::Books::open(postgres(&database)).await;
+                Ok(Arc::new(books.context("[books] postgres")?))
+            }
+        }
     }
 
     /// The rater's snapshots.

@@ -44,9 +44,11 @@ const PASSED_ON: HeaderName = HeaderName::from_static("farthing-passed-on");
 
 /// How the process was called that passed it on.
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+/// Where that stands in the books. It is about processes: no copy of the books takes it along.
+pub(crate) const COLLECTION: &str = "leader";
 
 impl Kind for Leader {
-    const COLLECTION: &'static str = "leader";
+    const COLLECTION: &'static str = COLLECTION;
     const AUDITED: bool = false;
 }
 

@@ -1,6 +1,6 @@
 //! The suite for [`Books`].
 
-use crate::books::{AuditEntry, AuditQuery, Books, Commit, DocumentKey, Error, Expect, ListQuery, Put};
+use crate::books::{Archive, Archived, AuditEntry, AuditQuery, Books, Commit, DocumentKey, Error, Expect, ListQuery, Put};
 use pricing::id::TenantId;
 use pricing::time::{Instant, Span};
 use std::sync::Arc;
@@ -225,4 +225,69 @@ pub async fn leases_end_by_the_callers_clock(books: &dyn Books) {
     assert!(!books.lease("timed", "two", at(19), at(30)).await.unwrap());
     assert!(books.lease("timed", "two", at(20), at(30)).await.unwrap());
     assert!(!books.lease("timed", "one", at(21), at(30)).await.unwrap());
+}
+
+/// Copies books as a whole into empty ones, and once more after they changed: the copy has what they have, finds it by the
+/// same tags, and goes on from there as they do.
+pub async fn copies(from: &dyn Archive, to: &dyn Archive) {
+    let of = |tenant: &str, id: &str| DocumentKey { tenant: TenantId::new(tenant).ok(), ..key("tagged", id) };
+    let first = [
+        tagged("a", &[("status", "draft"), ("customer", "c-1")]),
+        tagged("b", &[("status", "draft")]),
+        put(&key("copied", "gone"), Expect::Any, Some("1")),
+        put(&of("acme", "a"), Expect::Any, Some("{\"text\": \"ä\\u0000\"}")),
+        Put { audited: false, ..put(&of("zoo", "a"), Expect::Any, Some("2")) },
+    ];
+    from.commit(commit(first.into())).await.unwrap();
+    from.commit(commit(vec![put(&key("copied", "gone"), Expect::Any, None)])).await.unwrap();
+    copy(from, to).await;
+    let drafts = ListQuery {
+        collection: "tagged".into(),
+        tags: vec![("status".into(), "draft".into())],
+        count_max: 10,
+        ..ListQuery::default()
+    };
+    assert_eq!(list(to, drafts.clone()).await, ["a", "b"]);
+    // An earlier try left what has changed since.
+    let second = [tagged("a", &[("status", "issued"), ("customer", "c-1")]), put(&of("acme", "a"), Expect::Any, None)];
+    from.commit(commit(second.into())).await.unwrap();
+    copy(from, to).await;
+    assert_eq!(list(to, drafts).await, ["b"]);
+    assert_eq!(to.get(&of("acme", "a")).await.unwrap(), None);
+    for books in [from, to] {
+        let again = [tagged("a", &[]), put(&key("copied", "gone"), Expect::Absent, Some("3"))];
+        books.commit(commit(again.into())).await.unwrap();
+    }
+    assert_eq!(content(to).await, content(from).await);
+}
+
+async fn copy(from: &dyn Archive, to: &dyn Archive) {
+    let (documents, entries) = content(from).await;
+    for page in documents.chunks(3) {
+        to.restore(page.to_vec(), Vec::new()).await.unwrap();
+    }
+    for page in entries.chunks(3) {
+        to.restore(Vec::new(), page.to_vec()).await.unwrap();
+    }
+    assert_eq!(content(to).await, (documents, entries));
+}
+
+/// All of it, read in small pages.
+async fn content(books: &dyn Archive) -> (Vec<Archived>, Vec<AuditEntry>) {
+    let (mut documents, mut entries): (Vec<Archived>, Vec<AuditEntry>) = (Vec::new(), Vec::new());
+    loop {
+        let page = books.documents(documents.last().map(|last| &last.key), 2).await.unwrap();
+        assert!(page.iter().all(|document| documents.iter().all(|known| known.key < document.key)), "in their order");
+        match page.is_empty() {
+            true => break,
+            false => documents.extend(page),
+        }
+    }
+    loop {
+        let page = books.entries(entries.last().map_or(0, |last| last.number), 2).await.unwrap();
+        match page.is_empty() {
+            true => return (documents, entries),
+            false => entries.extend(page),
+        }
+    }
 }

@@ -15,6 +15,7 @@ pub struct Books {
     database: Database,
 }
 
+mod archive;
 #[cfg(test)]
 mod tests;
 

@@ -10,6 +10,8 @@ async fn passes_the_suite() {
     let open = async || Arc::new(Books::open(&path).unwrap()) as Arc<dyn crate::books::Books>;
     crate::conformance::books::suite(open).await;
     crate::conformance::books::leases_end_by_the_callers_clock(&Books::open(&path).unwrap()).await;
+    let copy = Books::open(&dir.path().join("copy.db")).unwrap();
+    crate::conformance::books::copies(&Books::open(&dir.path().join("copied.db")).unwrap(), &copy).await;
     let connection = Connection::open(&path).unwrap();
     assert!(connection.execute("DELETE FROM audit", []).is_err(), "the audit log is append-only");
     assert!(connection.execute("UPDATE audit SET who = 'x'", []).is_err());
