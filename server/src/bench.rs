@@ -2,6 +2,7 @@
 
 // What is measured, on which machine, with what load; then each benchmark.
 mod client;
+pub(crate) mod cluster;
 pub(crate) mod embedded;
 mod figures;
 pub(crate) mod fold;
@@ -9,6 +10,7 @@ pub(crate) mod ingest;
 mod load;
 mod machine;
 mod meter;
+mod processes;
 
 pub(crate) use figures::{Figures, Latency, print};
 pub(crate) use load::{CHARGED, KNOWN};

@@ -37,6 +37,18 @@ pub(crate) struct Figures {
     pub(crate) resident_max_mib: u64,
     /// With which sizes, in words.
     pub(crate) setting: String,
+    /// What each of several processes used.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) processes: Vec<Used>,
+}
+
+/// What one of several processes used.
+#[derive(Clone, Debug, serde::Serialize)]
+pub(crate) struct Used {
+    /// Which.
+    pub(crate) name: String,
+    /// CPU time for each million units, in milliseconds.
+    pub(crate) cpu_ms_per_million: u64,
 }
 
 /// Percentiles of a latency, in microseconds.
@@ -95,6 +107,12 @@ pub(crate) fn print(figures: &[Figures]) -> Result {
         let latency = figure.latency.map(|latency| format!("; latency: {}", latency.of)).unwrap_or_default();
         let bytes = figure.bytes_of.map(|of| format!("; bytes: {of}")).unwrap_or_default();
         output::line(format_args!("{:9} {} ({}{latency}{bytes})", figure.bench, figure.setting, figure.unit))?;
+        let seconds = |ms: u64| format!("{}.{:02}", ms / 1000, ms % 1000 / 10);
+        let used = figure.processes.iter().map(|used| format!("{} {}", used.name, seconds(used.cpu_ms_per_million)));
+        let used: Vec<String> = used.collect();
+        if !used.is_empty() {
+            output::line(format_args!("{:9} CPU seconds for each million: {}", "", used.join(", ")))?;
+        }
     }
     output::line("CPU, bytes: for each unit, all threads. Latencies in milliseconds.")
 }

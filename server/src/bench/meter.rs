@@ -40,6 +40,7 @@ impl Meter {
             resident_mib,
             resident_max_mib,
             setting,
+            processes: Vec::new(),
         }
     }
 }
@@ -63,10 +64,19 @@ impl Figures {
 
 /// CPU time of all threads of this process so far, in user and system mode.
 fn cpu() -> Duration {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // The second field is the program's name in brackets, and may hold blanks.
+    used(&stat("self"), 2)
+}
+
+/// The fields of `/proc/PROCESS/stat` behind the program's name, which stands in brackets and may hold blanks.
+pub(super) fn stat(process: &str) -> Vec<String> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
     let fields = stat.rsplit_once(')').map(|(_, rest)| rest).unwrap_or_default();
-    let ticks = fields.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<u32>().ok());
+    fields.split_whitespace().map(str::to_owned).collect()
+}
+
+/// CPU time in user and system mode; with 4 fields that of children that have ended, too.
+pub(super) fn used(stat: &[String], fields: usize) -> Duration {
+    let ticks = stat.iter().skip(11).take(fields).filter_map(|field| field.parse::<u32>().ok());
     TICK * ticks.fold(0, u32::saturating_add)
 }
 

@@ -3,7 +3,7 @@
 use super::serve::runtime;
 use crate::arguments::Format;
 use crate::bench::{self, Figures, Machine};
-use crate::failure::{Context, Result};
+use crate::failure::{Context, Failure, Result};
 use crate::output;
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
@@ -13,6 +13,7 @@ Examples:
   farthing bench                                  all of them but memory, in about a minute
   farthing bench fold --known-ids 50000000
   farthing bench embedded --events 5000000 --json
+  farthing bench cluster --config farthing.toml --shards 16 --raters 2
 
   fold       log records in memory → charges, many ids known: one core
   ingest     gRPC client → durable acknowledgement
@@ -20,6 +21,7 @@ Examples:
   fresh      acknowledged → visible in usage, under half the load of `embedded`
   close      charges of many customers → issued invoices
   memory     a whole system's, with 50 million ids known; minutes, and 4 GB of disk
+  cluster    gRPC client → charges in ClickHouse, a process for each stage; needs --config, and empty topic and databases
 
 Client and server share the machine. Each benchmark takes a fresh folder and removes it.";
 
@@ -54,6 +56,15 @@ pub(crate) struct Arguments {
     /// Parts of the log.
     #[arg(long, value_name = "COUNT", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=1024))]
     shards: u16,
+    /// cluster: the configuration file that names Kafka, ClickHouse and PostgreSQL.
+    #[arg(long, value_name = "FILE", required_if_eq("which", "cluster"))]
+    config: Option<PathBuf>,
+    /// cluster: raters.
+    #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
+    raters: u16,
+    /// cluster: a server whose CPU time is told, too, such as kafka=4711.
+    #[arg(long = "process", value_name = "NAME=PID", value_parser = process)]
+    servers: Vec<(String, u32)>,
     /// Where the folders are made: the disk that is measured.
     #[arg(long, value_name = "DIR", default_value = ".")]
     disk: PathBuf,
@@ -70,10 +81,12 @@ enum Which {
     Fresh,
     Close,
     Memory,
+    Cluster,
 }
 
 impl Which {
-    const EACH: [Self; 6] = [Self::Fold, Self::Ingest, Self::Embedded, Self::Fresh, Self::Close, Self::Memory];
+    const EACH: [Self; 7] =
+        [Self::Fold, Self::Ingest, Self::Embedded, Self::Fresh, Self::Close, Self::Memory, Self::Cluster];
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result {
@@ -83,7 +96,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
     }
     let mut figures: Vec<Figures> = Vec::new();
     for which in Which::EACH {
-        let is_of_all = arguments.which == Which::All && which != Which::Memory;
+        let is_of_all = arguments.which == Which::All && ![Which::Memory, Which::Cluster].contains(&which);
         if is_of_all || arguments.which == which {
             figures.push(one(which, arguments, &figures)?);
         }
@@ -130,5 +143,17 @@ fn one(which: Which, arguments: &Arguments, before: &[Figures]) -> Result<Figure
             let sizes = bench::ingest::Sizes { events, event_type: bench::KNOWN, ..sizes(events) };
             run.block_on(bench::embedded::memory(sizes, folder))
         }
+        Which::Cluster => {
+            let Arguments { config, raters, servers, .. } = arguments;
+            let config = config.clone().ok_or_else(|| Failure::usage("cluster needs --config FILE"))?;
+            let plan = bench::cluster::Plan { config, raters: *raters, servers: servers.clone() };
+            run.block_on(bench::cluster::run(sizes(1_000_000), &plan, folder))
+        }
     }
+}
+
+/// `NAME=PID`.
+fn process(text: &str) -> std::result::Result<(String, u32), String> {
+    let split = text.split_once('=').and_then(|(name, pid)| Some((name.to_owned(), pid.parse().ok()?)));
+    split.ok_or_else(|| format!("'{text}' is no process: write NAME=PID"))
 }

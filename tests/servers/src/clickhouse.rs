@@ -48,6 +48,12 @@ impl ClickHouse {
         format!("http://127.0.0.1:{}", self.port)
     }
 
+    /// Its process.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
     /// Runs SQL with parameters such as `{name:String}`, and returns what it printed.
     ///
     /// # Panics

@@ -55,6 +55,11 @@ impl Kafka {
         addresses.join(",")
     }
 
+    /// The processes of the brokers that run.
+    pub fn pids(&self) -> impl Iterator<Item = u32> {
+        self.brokers.iter().flatten().map(Process::pid)
+    }
+
     /// `kill -9`, of broker 1, 2, …
     ///
     /// # Panics

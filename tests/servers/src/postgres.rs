@@ -62,6 +62,12 @@ impl Postgres {
         server
     }
 
+    /// Its process; connections are children of it.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
     /// The database `farthing`, without the password.
     #[must_use]
     pub fn url(&self) -> String {
