@@ -17,6 +17,7 @@ mod open;
 mod outbox;
 mod ticker;
 
+pub use open::{allow_records, record_version};
 pub(crate) use outbox::pieces;
 pub use ticker::{Error, Options, Wall};
 
@@ -188,6 +189,7 @@ impl<'a> Turn<'a> {
     pub async fn publish(&mut self, mut draft: Draft, records: &[Announcement]) -> Result<Receipt<'a>, Error> {
         let (publisher, state) = (self.publisher, &mut *self.state);
         outbox::check_lengths(records)?;
+        publisher.check_versions(records).await?;
         publisher.catch_up(state).await?;
         let entries = outbox::entries(records, publisher.shards());
         for entry in &entries {

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use invoicer::Invoicer;
 use invoicer::close::Closer;
-use invoicer::ledger::{Draft, Filter, Outbox, Tenant};
+use invoicer::ledger::{Draft, Filter, Ledger, LogIdentity, Outbox, Tenant};
 use invoicer::publisher::{self, Announcement, Target};
 use proto::v1;
 use proto::v1::admin_service_server::AdminService as _;
@@ -352,6 +352,81 @@ async fn books_go_with_their_own_log_only() {
     let empty = World::new(ShardCount::new(2).unwrap());
     let refused = start(&world, &empty, 7).await.unwrap_err();
     assert!(matches!(refused, publisher::Error::BooksLost { .. }), "{refused}");
+}
+
+/// Makes it so that another build began the log.
+async fn begun_with(ledger: &Ledger, record_version: u8) {
+    let begun = ledger.get::<LogIdentity>(None, LogIdentity::ID).await.unwrap().unwrap();
+    let mut draft = Draft::new("test", "begin", at("2026-01-01T00:00:00Z"));
+    draft.put(None, LogIdentity::ID, Some(begun.revision), &LogIdentity { record_version, ..begun.value }).unwrap();
+    ledger.commit(draft).await.unwrap();
+}
+
+/// Of all shards the Barriers, and what was seen by who waived.
+async fn waivers(world: &World) -> (usize, Vec<Option<Offset>>) {
+    let (mut barriers, mut seen) = (0, Vec::new());
+    for shard in world.log.shards().all() {
+        for entry in world.log.read(shard, Offset(0), 1 << 30).await.unwrap() {
+            let Record::Control(control) = decode(&entry.record).unwrap() else { continue };
+            match *control {
+                Control::Barrier { version: 2 } => barriers += 1,
+                Control::Waive { seen: what, .. } => seen.push(what),
+                _ => {}
+            }
+        }
+    }
+    (barriers, seen)
+}
+
+#[tokio::test(start_paused = true)]
+async fn newer_records_wait_for_the_word_that_every_rater_knows_them() {
+    let mut system = System::running().await;
+    let (ledger, log, bill) = (system.ledger(), system.world.log.clone(), "c-1/USD/2026-02-01T00:00:00Z");
+    assert_eq!(publisher::record_version(&ledger).await.unwrap(), Some(2), "a new log begins with the newest");
+    begun_with(&ledger, 1).await;
+    system.send_as("mystery", "c-1", "2026-01-12T00:00:00Z", "1").await;
+    system.advance("2026-02-01T05:00:00Z").await.unwrap();
+    system.waive(bill).await.unwrap();
+    assert_eq!(waivers(&system.world).await, (0, vec![None]));
+    let waive = |seen| {
+        let (customer, from, until) = ("c-1".parse().unwrap(), at("2026-01-01T00:00:00Z"), at("2026-02-01T00:00:00Z"));
+        let record = Control::Waive { tenant: acme(), customer, from, until, reason: "x".to_owned(), seen };
+        [Announcement { shards: Target::All, record }]
+    };
+    let publisher = system.invoicer.publisher();
+    let draft = || Draft::new("test", "waive", at("2026-02-01T05:00:00Z"));
+    let refused = publisher.turn().await.unwrap().publish(draft(), &waive(Some(Offset(1)))).await.err().unwrap();
+    assert!(matches!(refused, publisher::Error::NotAllowed { needed: 2, allowed: 1 }), "{refused}");
+
+    for _ in 0..2 {
+        publisher::allow_records(&ledger, &*log, 2).await.unwrap();
+    }
+    let unknown = publisher::allow_records(&ledger, &*log, 3).await.unwrap_err();
+    assert!(matches!(unknown, publisher::Error::RecordVersion { needed: 3, newest: 2 }), "{unknown}");
+    system.send_as("mystery", "c-1", "2026-01-13T00:00:00Z", "1").await;
+    system.advance("2026-02-01T07:00:00Z").await.unwrap();
+    system.waive(bill).await.unwrap();
+    let (barriers, seen) = waivers(&system.world).await;
+    assert!(matches!((barriers, &seen[..]), (2, [None, Some(_)])), "{seen:?}");
+    begun_with(&ledger, 3).await;
+    let older = Invoicer::start(parts(&system.world, &Arc::default()), options("2026-01-01T00:00:00Z")).await;
+    assert!(matches!(older.unwrap_err(), publisher::Error::RecordVersion { needed: 3, newest: 2 }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_rates_all_shards_itself_needs_no_word() {
+    let world = World::new(ShardCount::new(2).unwrap());
+    let start = |rates_all| {
+        let options = publisher::Options { rates_all, ..options("2026-01-01T00:00:00Z") };
+        Invoicer::start(parts(&world, &Arc::default()), options)
+    };
+    drop(start(true).await.unwrap());
+    let ledger = Ledger::new(world.books.clone());
+    begun_with(&ledger, 1).await;
+    drop(start(false).await.unwrap());
+    assert_eq!((publisher::record_version(&ledger).await.unwrap(), waivers(&world).await.0), (Some(1), 0));
+    drop(start(true).await.unwrap());
+    assert_eq!((publisher::record_version(&ledger).await.unwrap(), waivers(&world).await.0), (Some(2), 2));
 }
 
 #[tokio::test(start_paused = true)]

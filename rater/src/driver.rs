@@ -270,7 +270,8 @@ impl Shared {
 pub async fn open(log: &dyn Log, key: Key) -> Result<(), storage::log::Error> {
     for shard in log.shards().all() {
         if log.bounds(shard).await?.end == Offset(0) {
-            let control = storage::record::Control::Open { shard, shards: log.shards(), key: key.to_hex() };
+            let control =
+                storage::record::Control::Open { shard, shards: log.shards(), key: key.to_hex(), version: None };
             log.append(shard, vec![storage::record::encode_control(&control)]).await?;
         }
     }

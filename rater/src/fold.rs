@@ -59,7 +59,7 @@ use std::hash::Hasher;
 use std::sync::Arc;
 use storage::charges::Boundary;
 use storage::output::{Counters, Output};
-use storage::record::{Control, DecodeError, Record, VERSION_NEWEST};
+use storage::record::{self, Control, DecodeError, Record};
 use storage::shard::{Offset, Shard, ShardCount};
 
 /// What of the fold can be set: how much of one tenant's one shard keeps. What comes beyond is rejected, with its payload,
@@ -330,15 +330,18 @@ impl Fold {
             return Err(Halt::Contradiction { offset, reason });
         }
         match control {
-            Control::Open { shard, shards, key } => self.open(offset, shard, shards, &key)?,
+            Control::Open { shard, shards, key, version } => {
+                self.open(offset, shard, shards, &key)?;
+                self.barrier = self.barrier.max(version.unwrap_or(0));
+            }
             Control::Catalog(record) => self.catalog(offset, record, Told::InTurn)?,
             Control::Customer(record) => self.customer(offset, record, Told::InTurn)?,
             Control::Tick { time } => self.tick(time),
             Control::Waive { tenant, customer, from, until, seen, .. } => {
                 self.waive(&tenant, customer.as_str(), from..until, seen.unwrap_or(offset));
             }
-            Control::Barrier { version } if version > VERSION_NEWEST => {
-                let reason = DecodeError::Version { found: version, newest: VERSION_NEWEST };
+            Control::Barrier { version } if version > record::version_newest() => {
+                let reason = DecodeError::Version { found: version, newest: record::version_newest() };
                 return Err(Halt::Unreadable { offset, reason });
             }
             Control::Barrier { version } => self.barrier = self.barrier.max(version),

@@ -33,7 +33,7 @@ pub(crate) fn count(shards: u16) -> ShardCount {
 }
 
 pub(crate) fn open(shard: u16, shards: u16) -> Bytes {
-    encode_control(&Control::Open { shard: Shard(shard), shards: count(shards), key: KEY.to_owned() })
+    encode_control(&Control::Open { shard: Shard(shard), shards: count(shards), key: KEY.to_owned(), version: None })
 }
 
 pub(crate) fn tick(text: &str) -> Bytes {

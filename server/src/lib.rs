@@ -33,6 +33,9 @@ use std::process::ExitCode;
 
 /// Reads the command line and runs it: 0 done, 1 refused or failed with one message on standard error, 2 wrong usage.
 pub fn main() -> ExitCode {
+    // For tests of upgrades: see `storage::record::rehearse`.
+    let rehearsed = std::env::var("FARTHING_REHEARSE_RECORD_VERSION").ok().and_then(|version| version.parse().ok());
+    rehearsed.into_iter().for_each(storage::record::rehearse);
     let arguments = arguments::Arguments::parse();
     match command::run(arguments) {
         Ok(()) => ExitCode::SUCCESS,

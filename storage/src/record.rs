@@ -45,6 +45,7 @@ use pricing::plan::PlanVersion;
 use pricing::subscription::Subscription;
 use pricing::time::{Instant, Span};
 use std::hash::Hasher;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 /// A record without events. Its body is JSON: rare, readable, and able to grow.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -58,6 +59,9 @@ pub enum Control {
         shards: ShardCount,
         /// The key of the id hashes, 32 hexadecimal digits.
         key: String,
+        /// Up to which version records may be written from the beginning, as a `Barrier` says it later; none: 1.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        version: Option<u8>,
     },
     /// What is metered and sold; on every shard.
     Catalog(CatalogRecord),
@@ -86,7 +90,8 @@ pub enum Control {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         seen: Option<Offset>,
     },
-    /// From here on records up to `version` may be written.
+    /// From here on records up to `version` may be written: a person's word that every rater knows it. It is itself of
+    /// version 1, so that a rater that does not know it can say so.
     Barrier {
         /// The record version.
         version: u8,
@@ -164,8 +169,14 @@ pub struct EventRef<'a> {
     pub properties: &'a [(&'a str, &'a str)],
 }
 
-/// The newest record version that is known here.
-pub const VERSION_NEWEST: u8 = 2;
+/// The oldest record version: what may be written where nothing else is said.
+pub const VERSION_OLDEST: u8 = 1;
+
+/// The newest record version that this build knows.
+const VERSION_NEWEST: u8 = 2;
+
+/// The newest that this process goes by.
+static VERSION_KNOWN: AtomicU8 = AtomicU8::new(VERSION_NEWEST);
 
 /// A decoded record, borrowing from its bytes.
 #[derive(Debug)]
@@ -203,14 +214,26 @@ pub enum DecodeError {
     },
 }
 
+/// The newest record version that is known here.
+pub fn version_newest() -> u8 {
+    VERSION_KNOWN.load(Ordering::Relaxed)
+}
+
+/// From now on this process stands for an older build, which knows record versions up to this one only. Tests walk through
+/// an upgrade with it.
+pub fn rehearse(version: u8) {
+    VERSION_KNOWN.store(version.clamp(VERSION_OLDEST, VERSION_NEWEST), Ordering::Relaxed);
+}
+
 // === impl Control ===
 
 impl Control {
     /// The version that it is written with: whoever knows less must not take it for something else.
     pub const fn version(&self) -> u8 {
         match self {
+            Self::Open { version: Some(version), .. } => *version,
             Self::Waive { seen: Some(_), .. } => 2,
-            _ => 1,
+            _ => VERSION_OLDEST,
         }
     }
 }

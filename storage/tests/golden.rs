@@ -26,7 +26,8 @@ fn check(name: &str, record: &[u8]) {
 #[test]
 fn control_records_keep_their_form() {
     let (time, tenant) = (Instant::from_parts(1_767_225_600, 5).unwrap(), TenantId::new("acme").unwrap());
-    let open = Control::Open { shard: Shard(1), shards: ShardCount::new(4).unwrap(), key: "0f".repeat(16) };
+    let shards = ShardCount::new(4).unwrap();
+    let open = |version| Control::Open { shard: Shard(1), shards, key: "0f".repeat(16), version };
     let customer = CustomerId::new("c-1").unwrap();
     let waive = |seen| {
         let (tenant, customer, reason) = (tenant.clone(), customer.clone(), "a person's word".into());
@@ -34,8 +35,9 @@ fn control_records_keep_their_form() {
     };
     let skip = Control::Skip { offset: Offset(7), reason: "damaged".into() };
     let tick = Control::Tick { time };
-    let all = [(1, "open", open), (1, "tick", tick), (1, "waive", waive(None)), (1, "skip", skip)];
-    for (version, name, control) in all.into_iter().chain([(2, "waive", waive(Some(Offset(7))))]) {
+    let all = [(1, "open", open(None)), (1, "tick", tick), (1, "waive", waive(None)), (1, "skip", skip)];
+    let newer = [(2, "open", open(Some(2))), (2, "waive", waive(Some(Offset(7))))];
+    for (version, name, control) in all.into_iter().chain(newer) {
         let record = encode_control(&control);
         assert_eq!((record[2], control.version()), (version, version));
         check(&format!("{version}-{name}"), &record);

@@ -3,7 +3,7 @@
 
 use super::{Sender, Server, Stage, bills, offline, wait_until};
 use servers::{ClickHouse, Kafka, Postgres};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The real servers that a cluster stands on.
 pub struct Backends {
@@ -123,6 +123,12 @@ impl Cluster {
     /// Starts it with 4 shards and 2 raters, which are told `rater` besides, with [`catalog`] in force.
     #[track_caller]
     pub fn start(rater: &str) -> Self {
+        Self::start_in(rater, &[])
+    }
+
+    /// The same, with an environment of every process's own.
+    #[track_caller]
+    pub fn start_in(rater: &str, environment: &[(&str, PathBuf)]) -> Self {
         let folder = tempfile::tempdir().unwrap_or_else(|error| panic!("{error}"));
         let dir = folder.path();
         let backends = Backends::start();
@@ -130,9 +136,9 @@ impl Cluster {
         let key = migrate(dir, &config);
         // What is written twice stays to be seen.
         backends.clickhouse.sql("cluster", "SYSTEM STOP MERGES charges", &[]);
-        let mut invoicer = Stage::start(dir, "invoicer", &config, &["invoicer"]);
-        let mut ingest = Stage::start(dir, "ingest", &config, &["ingest"]);
-        let rater = |pod: &str| Stage::start(dir, pod, &config, &["rater", "--pod", &format!("{pod}/2")]);
+        let stage = |name: &str, arguments: &[&str]| Stage::start_with(dir, name, &config, arguments, environment);
+        let (mut invoicer, mut ingest) = (stage("invoicer", &["invoicer"]), stage("ingest", &["ingest"]));
+        let rater = |pod: &str| stage(pod, &["rater", "--pod", &format!("{pod}/2")]);
         let mut raters = vec![rater("rater-0"), rater("rater-1")];
         invoicer.wait_ready();
         ingest.wait_ready();

@@ -44,7 +44,7 @@ impl Stage {
         let log = folder.join(format!("{name}.log"));
         let arguments: Vec<String> =
             arguments.iter().chain(&["--config", &file.to_string_lossy()]).map(ToString::to_string).collect();
-        let environment: Vec<_> = environment.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+        let environment = owned(environment);
         let child = spawn(&arguments, &environment, &log);
         let scheme = if config.contains("[tls]") { "https" } else { "http" };
         Self { child, arguments, environment, log, scheme, port }
@@ -106,6 +106,14 @@ impl Stage {
         self.child = spawn(&self.arguments, &self.environment, &self.log);
     }
 
+    /// Stops it in order, and starts it again in another environment. Does not wait.
+    #[track_caller]
+    pub fn restart_in(&mut self, environment: &[(&str, PathBuf)]) {
+        assert_eq!(super::terminate(&mut self.child), 0, "{}", self.said());
+        self.environment = owned(environment);
+        self.child = spawn(&self.arguments, &self.environment, &self.log);
+    }
+
     /// The sum of a metric over the samples that hold `label`; none while the process does not answer, or has none.
     pub fn metric(&self, name: &str, label: &str) -> Option<u64> {
         let (_, page) = self.get("/metrics");
@@ -117,6 +125,10 @@ impl Stage {
     pub fn stop(mut self) -> i32 {
         super::terminate(&mut self.child)
     }
+}
+
+fn owned(environment: &[(&str, PathBuf)]) -> Vec<(String, PathBuf)> {
+    environment.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
 }
 
 fn spawn(arguments: &[String], environment: &[(String, PathBuf)], log: &Path) -> Child {

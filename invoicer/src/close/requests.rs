@@ -9,6 +9,9 @@ use crate::publisher::{Announcement, Target};
 use pricing::id::TenantId;
 use storage::record::Control;
 
+/// The record version since which a waiver says what its person saw.
+const SEEN: u8 = 2;
+
 // === impl Closer ===
 
 impl Closer {
@@ -125,13 +128,15 @@ impl Closer {
         let mut state = self.state.lock().await;
         let stored = self.open_bill(tenant, id).await?;
         let customer = stored.value.customer.clone();
+        // A rater that knows no better lifts what parked before it comes to the record, as it did when it was written so.
+        let is_seen_known = self.publisher.record_version().await? >= SEEN;
         let record = Control::Waive {
             tenant: tenant.clone(),
             customer: customer.clone(),
             from: stored.value.period.start,
             until: stored.value.period.end,
             reason: reason.to_owned(),
-            seen: Some(stored.value.newest),
+            seen: is_seen_known.then_some(stored.value.newest),
         };
         let shard = self.publisher.shards().of(tenant, customer.as_str().as_bytes());
         let waived = Some(Waiver { reason: reason.to_owned(), until: stored.value.newest });

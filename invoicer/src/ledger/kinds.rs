@@ -10,7 +10,7 @@ use pricing::plan::PlanRef;
 use pricing::subscription::Subscription;
 use pricing::time::Instant;
 use std::collections::BTreeMap;
-use storage::record::Control;
+use storage::record::{Control, VERSION_OLDEST};
 use storage::shard::{Offset, Position, Shard, ShardCount};
 
 /// That a tenant is there, and which record version of its catalog the log has.
@@ -55,6 +55,9 @@ pub struct LogIdentity {
     pub shards: ShardCount,
     /// The key of its id hashes, 32 hexadecimal digits.
     pub key: String,
+    /// Up to which version records may be written: every shard was begun with it, or has its `Barrier`.
+    #[serde(default = "version_oldest")]
+    pub record_version: u8,
 }
 
 /// How far manifests were read.
@@ -162,6 +165,10 @@ pub struct BasisPeriod {
     pub revision: u32,
     /// The record that caused the manifest: charges up to it are in.
     pub offset: Offset,
+}
+
+fn version_oldest() -> u8 {
+    VERSION_OLDEST
 }
 
 impl Clock {

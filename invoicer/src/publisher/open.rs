@@ -1,11 +1,11 @@
-//! Opening a log: its first records, and whether it is the one that the books belong to.
+//! Opening a log: its first records, whether it is the one that the books belong to, and which records may be written.
 
-use super::{Error, Options};
+use super::{Announcement, Error, Options, Publisher};
 use crate::ledger::{Draft, Ledger, LogIdentity};
 use pricing::time::Instant;
 use std::time::Duration;
 use storage::log::{self, Log};
-use storage::record::{self, Control, Record};
+use storage::record::{self, Control, Record, VERSION_OLDEST};
 use storage::shard::{Offset, Shard};
 
 /// How long to wait before a refused append is tried again.
@@ -16,6 +16,10 @@ pub(super) async fn open(ledger: &Ledger, log: &dyn Log, options: &Options) -> R
     let identity = identity(ledger, log, options.log_key).await?;
     if identity.shards != log.shards() {
         return Err(Error::Shards { found: log.shards().get(), expected: identity.shards.get() });
+    }
+    let (allowed, newest) = (identity.record_version, record::version_newest());
+    if allowed > newest {
+        return Err(Error::RecordVersion { needed: allowed, newest });
     }
     let deadline = tokio::time::Instant::now() + options.patience;
     for shard in log.shards().all() {
@@ -31,7 +35,43 @@ pub(super) async fn open(ledger: &Ledger, log: &dyn Log, options: &Options) -> R
             }
         }
     }
+    if options.rates_all && allowed < newest {
+        allow_records(ledger, log, newest).await?;
+    }
     Ok(())
+}
+
+/// Up to which version records may be written; none in books that no log was begun with.
+///
+/// # Errors
+/// Those of the books.
+pub async fn record_version(ledger: &Ledger) -> Result<Option<u8>, Error> {
+    Ok(ledger.get::<LogIdentity>(None, LogIdentity::ID).await?.map(|found| found.value.record_version))
+}
+
+/// Allows records up to `version`: its `Barrier` goes into every shard, so that a rater that does not know it halts there
+/// and says so; only when all of them are durable, the books tell the writers. Asking again is harmless.
+///
+/// # Errors
+/// See [`Error`]; [`Error::RecordVersion`] where this build does not know it.
+pub async fn allow_records(ledger: &Ledger, log: &dyn Log, version: u8) -> Result<(), Error> {
+    let newest = record::version_newest();
+    if version > newest {
+        return Err(Error::RecordVersion { needed: version, newest });
+    }
+    let found = ledger.get::<LogIdentity>(None, LogIdentity::ID).await?.ok_or(Error::NotBegun)?;
+    if found.value.record_version >= version {
+        return Ok(());
+    }
+    let barrier = record::encode_control(&Control::Barrier { version });
+    for shard in log.shards().all() {
+        open_shard(log, shard, &found.value).await?;
+        log.append(shard, vec![barrier.clone()]).await?;
+    }
+    let mut draft = Draft::new("migrate", "allow records", Instant::default());
+    let identity = LogIdentity { record_version: version, ..found.value };
+    draft.put(None, LogIdentity::ID, Some(found.revision), &identity)?;
+    Ok(ledger.commit(draft).await?)
 }
 
 /// What the books say of their log; new books take this one, unless it tells of others.
@@ -39,10 +79,11 @@ async fn identity(ledger: &Ledger, log: &dyn Log, key: [u8; 16]) -> Result<LogId
     if let Some(identity) = ledger.get::<LogIdentity>(None, LogIdentity::ID).await? {
         return Ok(identity.value);
     }
-    let mut identity = LogIdentity { shards: log.shards(), key: hexadecimal(key) };
+    let record_version = record::version_newest();
+    let mut identity = LogIdentity { shards: log.shards(), key: hexadecimal(key), record_version };
     // A log that was begun already keeps its key: an earlier start may have come that far and not to the books.
-    if let Some(Control::Open { shards, key, .. }) = first(log, Shard(0)).await? {
-        identity = LogIdentity { shards, key };
+    if let Some(Control::Open { shards, key, version, .. }) = first(log, Shard(0)).await? {
+        identity = LogIdentity { shards, key, record_version: version.unwrap_or(VERSION_OLDEST) };
     }
     // A shard's second record is a Tick or an announcement, and both stand in the books before.
     for shard in log.shards().all() {
@@ -57,14 +98,21 @@ async fn identity(ledger: &Ledger, log: &dyn Log, key: [u8; 16]) -> Result<LogId
 }
 
 async fn open_shard(log: &dyn Log, shard: Shard, identity: &LogIdentity) -> Result<(), Error> {
-    let expected = Control::Open { shard, shards: identity.shards, key: identity.key.clone() };
+    let LogIdentity { shards, key, record_version } = identity;
     if log.bounds(shard).await?.end == Offset(0) {
-        log.append(shard, vec![record::encode_control(&expected)]).await?;
+        let version = Some(*record_version).filter(|version| *version > VERSION_OLDEST);
+        let open = Control::Open { shard, shards: *shards, key: key.clone(), version };
+        log.append(shard, vec![record::encode_control(&open)]).await?;
         return Ok(());
     }
     match first(log, shard).await? {
-        Some(found) if found != expected => Err(Error::OtherLog { shard }),
-        _ => Ok(()),
+        Some(Control::Open { shard: of, shards: count, key: known, .. })
+            if (of, count, &known) == (shard, *shards, key) =>
+        {
+            Ok(())
+        }
+        None => Ok(()),
+        Some(_) => Err(Error::OtherLog { shard }),
     }
 }
 
@@ -87,4 +135,26 @@ async fn first(log: &dyn Log, shard: Shard) -> Result<Option<Control>, Error> {
 
 fn hexadecimal(key: [u8; 16]) -> String {
     key.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+// === impl Publisher ===
+
+impl Publisher {
+    /// Up to which version records may be written now: what this build knows, and every rater does.
+    pub(crate) async fn record_version(&self) -> Result<u8, Error> {
+        let allowed = record_version(&self.ledger).await?.unwrap_or(VERSION_OLDEST);
+        Ok(allowed.min(record::version_newest()))
+    }
+
+    /// Refuses records of a version that is not allowed yet.
+    pub(super) async fn check_versions(&self, records: &[Announcement]) -> Result<(), Error> {
+        let needed = records.iter().map(|one| one.record.version()).max().unwrap_or(VERSION_OLDEST);
+        if needed == VERSION_OLDEST {
+            return Ok(());
+        }
+        match self.record_version().await? {
+            allowed if needed > allowed => Err(Error::NotAllowed { needed, allowed }),
+            _ => Ok(()),
+        }
+    }
 }

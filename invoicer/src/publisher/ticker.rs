@@ -33,6 +33,8 @@ pub struct Options {
     pub patience: Duration,
     /// A person's word that the wall clock is right although it jumped by more than 7 days.
     pub allow_jump: bool,
+    /// Whether this process rates every shard itself: then whatever it knows may be written.
+    pub rates_all: bool,
     /// The wall clock.
     pub wall: Wall,
     /// The key of the id hashes of a new log.
@@ -89,6 +91,32 @@ pub enum Error {
         /// What the books say.
         expected: u16,
     },
+    /// The log may hold, or was asked to hold, what this build does not know.
+    #[error(
+        "records up to version {needed} are written to this log, and this Farthing knows them up to {newest}: upgrade it first"
+    )]
+    RecordVersion {
+        /// What it would have to know.
+        needed: u8,
+        /// What it knows.
+        newest: u8,
+    },
+    /// A record of a version that some rater may not know.
+    #[error(
+        "this needs records of version {needed}, and they may be written up to {allowed}: upgrade all raters, then run \
+         `farthing migrate --record-version {needed}`"
+    )]
+    NotAllowed {
+        /// The record's.
+        needed: u8,
+        /// What may be written.
+        allowed: u8,
+    },
+    /// There is no log to allow records in.
+    #[error(
+        "no log was begun with these books: the first invoicer begins it, with the newest record version that it knows"
+    )]
+    NotBegun,
     /// A shard's first record names another log.
     #[error(
         "shard {shard} of the log was begun with other books: its first record has another key; start with the log and the \
@@ -154,6 +182,7 @@ impl Options {
             standby: false,
             patience: Duration::from_secs(30),
             allow_jump: false,
+            rates_all: false,
             wall,
             log_key,
         }

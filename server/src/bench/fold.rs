@@ -38,7 +38,8 @@ pub(crate) fn run(sizes: Sizes) -> Result<Figures> {
         Catalog::new(tenant.clone()).apply(&file, &Options::default(), now).map_err(Failure::refused)?.catalog;
     let limits =
         offline::Limits { past: Span::from_days(40), future: Span::from_seconds(300), grace: Span::from_hours(1) };
-    feed(&mut fold, &encode_control(&Control::Open { shard: Shard(0), shards, key: "0123456789abcdef".repeat(2) }))?;
+    let key = "0123456789abcdef".repeat(2);
+    feed(&mut fold, &encode_control(&Control::Open { shard: Shard(0), shards, key, version: None }))?;
     for control in offline::declarations(&catalog, now, limits) {
         feed(&mut fold, &encode_control(&control))?;
     }

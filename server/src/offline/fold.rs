@@ -39,7 +39,7 @@ pub(crate) struct Totals {
 pub(crate) fn fold(catalog: &Catalog, events: Events, until: Instant) -> Result<Totals> {
     let shards = ShardCount::new(1).ok_or_else(|| Failure::refused("no shards"))?;
     let mut run = Run { fold: Fold::new(Shard(0), shards, rater::fold::Options::default()), totals: Totals::default() };
-    run.control(&Control::Open { shard: Shard(0), shards, key: "0".repeat(32) })?;
+    run.control(&Control::Open { shard: Shard(0), shards, key: "0".repeat(32), version: None })?;
     let forever = Span::from_nanos(i64::MAX);
     let limits = Limits { past: forever, future: forever, grace: Span::ZERO };
     for control in declarations(catalog, super::declared_at(), limits) {

@@ -120,6 +120,8 @@ impl Stages {
         let mut clock = publisher::Options::new(&self.holder, Arc::new(wall), keys::random()?);
         clock.test_clock = self.config.test_clock;
         clock.allow_jump = self.config.invoicer.allow_clock_jump;
+        clock.rates_all =
+            self.config.stage == Stage::All && matches!(self.config.log, Some(config::Log::Embedded { .. }));
         let mut stands_by = false;
         loop {
             let parts = invoicer::Parts {

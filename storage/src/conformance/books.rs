@@ -1,6 +1,8 @@
 //! The suite for [`Books`].
 
-use crate::books::{Archive, Archived, AuditEntry, AuditQuery, Books, Commit, DocumentKey, Error, Expect, ListQuery, Put};
+use crate::books::{
+    Archive, Archived, AuditEntry, AuditQuery, Books, Commit, DocumentKey, Error, Expect, ListQuery, Put,
+};
 use pricing::id::TenantId;
 use pricing::time::{Instant, Span};
 use std::sync::Arc;

@@ -4,7 +4,7 @@ use super::wire::{
     HEADER_BYTES, KIND_CONTROL, KIND_EVENTS, MAGIC, Reader, SAME_ACCOUNT, SAME_SHAPE, SAME_SOURCE, SAME_TYPE, checksum,
     unzigzag,
 };
-use super::{DecodeError, Record, VERSION_NEWEST};
+use super::{DecodeError, Record, version_newest};
 use pricing::time::Instant;
 
 /// The events of a record. The dictionary is read at once; [`Events::iter`] reads the events one by one.
@@ -86,8 +86,9 @@ pub fn decode(record: &[u8]) -> Result<Record<'_>, DecodeError> {
     if found != computed {
         return Err(DecodeError::Checksum { found, computed });
     }
-    if version > VERSION_NEWEST {
-        return Err(DecodeError::Version { found: version, newest: VERSION_NEWEST });
+    let newest = version_newest();
+    if version > newest {
+        return Err(DecodeError::Version { found: version, newest });
     }
     match (version, kind) {
         (0, _) => Err(malformed("version 0 was never written")),
