@@ -105,6 +105,13 @@ fn three_stages_bill_as_one_process_does_and_a_standby_takes_over() {
     assert!(billed.len() >= 8, "{} bills", billed.len());
     assert_eq!(without_numbers(billed), without_numbers(expected(folder)));
     standby.farthing(&key, &["check"]).ok();
+
+    // A log that keeps less than a tenant's events may be late is refused by whoever starts on it.
+    std::fs::write(folder.join("longer.yaml"), "apiVersion: farthing/v1\ntenant: acme\nlimits: {past: 395d}\n")
+        .unwrap();
+    standby.farthing(&key, &["apply", "-f", &file("longer.yaml")]).ok();
+    let short = offline(&["serve", "ingest", "--config", &file("migrate.toml")]).refused();
+    assert!(short.contains("retention.ms="), "{short}");
     for stage in [ingest, first, second, standby] {
         assert_eq!(stage.stop(), 0);
     }

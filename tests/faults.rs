@@ -1,7 +1,7 @@
 //! The cluster under faults: `kill -9` of every part in the middle of a run, again and again. Each round of events has ids of
 //! its own; afterwards every acknowledged id has exactly one charge, and in the end the bills are those of one process.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use proto::v1;
 use proto::v1::ingest_service_client::IngestServiceClient;

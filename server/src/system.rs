@@ -94,8 +94,11 @@ impl System {
         let early = if is_new { Some(Listener::open(&config.port).await?) } else { None };
         let mut backends = Backends::new(&config);
         let stage = config.stage;
-        let mut log = backends.log().await?;
         let mut books = if stage.ingests() || stage.invoices() { Some(backends.books().await?) } else { None };
+        if let Some(books) = &books {
+            backends.keep(catalogs::kept(books.clone()).await.map_err(Failure::refused)?);
+        }
+        let mut log = backends.log().await?;
         let mut charges = if stage.rates() || stage.invoices() { Some(backends.charges().await?) } else { None };
         if config.is_traced {
             log = Arc::new(Traced(log));

@@ -26,6 +26,8 @@ use storage::snapshots::Snapshots;
 /// Opens what is asked for, each once, and holds the folders' locks.
 pub(crate) struct Backends {
     config: Config,
+    /// How long the log has to keep records, by what the books say.
+    kept: Duration,
     charges: Option<Arc<dyn Charges>>,
     books: Option<Arc<dyn Books>>,
     locks: BTreeMap<PathBuf, File>,
@@ -39,7 +41,12 @@ const LOCK_LOOK: Duration = Duration::from_millis(20);
 
 impl Backends {
     pub(crate) fn new(config: &Config) -> Self {
-        Self { config: config.clone(), charges: None, books: None, locks: BTreeMap::new() }
+        Self { config: config.clone(), kept: Duration::ZERO, charges: None, books: None, locks: BTreeMap::new() }
+    }
+
+    /// From now on a log is refused that keeps records for less.
+    pub(crate) fn keep(&mut self, kept: Duration) {
+        self.kept = kept;
     }
 
     /// The log.
@@ -51,7 +58,9 @@ impl Backends {
                 Ok(Arc::new(log))
             }
             config::Log::Kafka { options, .. } => {
-                let log = storage::kafka::Log::open(options.as_ref().clone()).await;
+                let mut options = options.as_ref().clone();
+                options.retention_min = options.retention_min.max(self.kept);
+                let log = storage::kafka::Log::open(options).await;
                 Ok(Arc::new(log.map_err(Failure::refused)?))
             }
         }
