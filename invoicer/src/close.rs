@@ -17,7 +17,9 @@
 //! What is open is kept in memory and mirrored in the books; after a conflict, or an answer that was lost, all of it is
 //! read again and the pass begins anew.
 
+mod again;
 mod chain;
+mod corrections;
 mod decide;
 pub(crate) mod desk;
 mod issue;
@@ -31,6 +33,7 @@ mod requests;
 mod verify;
 mod walk;
 
+pub(crate) use chain::StoredAccount;
 pub(crate) use desk::Desk;
 pub(crate) use issue::chained_hash;
 pub(crate) use levels::{is_to_come, so_far};
@@ -134,6 +137,8 @@ pub enum Refusal {
     Taken,
     /// There is no such entry.
     NoEntry,
+    /// The invoice has no such line.
+    NoLine,
 }
 
 /// Manifests read at once.
@@ -286,7 +291,7 @@ impl State {
             for currency in desk.currencies(customer) {
                 let key = Key { tenant: account.0.clone(), customer: account.1.clone(), currency };
                 let Some(chain) = self.chains.get(&key) else { continue };
-                wakes.extend(chain.wake(desk.terms.review));
+                wakes.extend(chain.wakes(desk.terms.review));
                 wakes.extend(late::opening(desk, customer, &key, chain).map(|end| end.plus(grace)));
                 wakes.extend(late::final_moment(desk, customer, &key, chain).map(|(_, when)| when));
             }

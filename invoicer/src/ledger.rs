@@ -208,6 +208,11 @@ impl Draft {
         self.commit.puts.is_empty()
     }
 
+    /// Whose changes they are.
+    pub fn who(&self) -> &str {
+        &self.commit.who
+    }
+
     /// How many documents it changes.
     pub fn len(&self) -> usize {
         self.commit.puts.len()

@@ -8,6 +8,7 @@ mod asked;
 mod audit;
 mod bills;
 mod catalog;
+mod credits;
 mod export;
 mod exports;
 mod invoices;

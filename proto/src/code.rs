@@ -192,7 +192,7 @@ codes! {
     AmountInvalid = "AMOUNT_INVALID" INVALID,
     /// A field holds no date.
     DateInvalid = "DATE_INVALID" INVALID,
-    /// The invoice has no such line, or a line is named twice.
+    /// The invoice has no such line.
     LineInvalid = "LINE_INVALID" INVALID,
     /// A person's name, role or password cannot be.
     UserInvalid = "USER_INVALID" INVALID,

@@ -31,6 +31,7 @@ Sell
   send       Report use: send a file of events
   usage      What was used
   invoices   List, show, approve, issue, void, credit and export bills; payments
+  credits    What customers have with you, used and left
   explain    Open a line of a bill, down to its events
   check      Recompute bills and compare
   export     Invoices, lines and double entries for bookkeeping
@@ -93,6 +94,8 @@ pub(crate) enum Command {
     Check(command::check::Arguments),
     /// Lists, shows, approves, issues, voids and exports bills, and keeps their payments.
     Invoices(command::invoices::Arguments),
+    /// Lists customers' credits: how much of each is used, and left.
+    Credits(command::credits::Arguments),
     /// Writes what was issued, and double entries, for bookkeeping.
     Export(command::export::Arguments),
     /// Tells other systems what happened to invoices.

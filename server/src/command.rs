@@ -7,6 +7,7 @@ pub(crate) mod bench;
 pub(crate) mod check;
 pub(crate) mod clock;
 pub(crate) mod copy;
+pub(crate) mod credits;
 pub(crate) mod demo;
 pub(crate) mod explain;
 pub(crate) mod export;
@@ -46,6 +47,7 @@ pub(crate) fn run(arguments: Arguments) -> Result {
         Command::Explain(arguments) => wait(explain::run(arguments)),
         Command::Audit(arguments) => wait(audit::run(arguments)),
         Command::Check(arguments) => wait(check::run(arguments)),
+        Command::Credits(arguments) => wait(credits::run(arguments)),
         Command::Invoices(arguments) => wait(invoices::run(arguments)),
         Command::Export(arguments) => wait(export::run(arguments)),
         Command::Webhooks(arguments) => wait(webhooks::run(arguments)),

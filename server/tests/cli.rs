@@ -62,7 +62,8 @@ fn the_first_screen_and_every_page_of_help_fit_in_100_columns_and_name_every_com
     assert_eq!(screen.code, 0);
     let commands = [
         "demo", "quote", "rate", "serve", "migrate", "copy", "status", "keys", "users", "clock", "openapi", "skip",
-        "apply", "send", "usage", "invoices", "explain", "check", "export", "webhooks", "audit", "sim", "bench",
+        "apply", "send", "usage", "invoices", "credits", "explain", "check", "export", "webhooks", "audit", "sim",
+        "bench",
     ];
     let named: Vec<&str> = screen
         .out

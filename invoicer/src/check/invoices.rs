@@ -2,12 +2,12 @@
 
 use super::{Check, Report};
 use crate::close::{Curves, Desk, Error, chained_hash, first_difference, period_key, recount, usage_of};
-use crate::ledger::{self, Filter, Invoice, Status, Stored, StoredBill};
-use pricing::bill;
+use crate::ledger::{self, CreditBasis, Filter, Invoice, Status, Stored, StoredBill};
+use pricing::bill::{self, Correction, Issued};
 use pricing::currency::Currency;
 use pricing::id::TenantId;
 use pricing::time::Instant;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use storage::charges::{self, PeriodKey};
 
 // === impl Check ===
@@ -18,6 +18,7 @@ impl Check {
         let desk = ledger::desk(&self.ledger, tenant).await?;
         let invoices = self.ledger.all::<Invoice>(Some(tenant), &Filter::default()).await?;
         series(&invoices, report);
+        listed(&invoices, &self.ledger.all::<StoredBill>(Some(tenant), &Filter::default()).await?, report);
         for invoice in &invoices {
             self.invoice(tenant, &desk, invoice, report).await?;
         }
@@ -52,6 +53,12 @@ impl Check {
         invoice: &Stored<Invoice>,
         report: &mut Report,
     ) -> Result<(), Error> {
+        if let Some(credit) = &invoice.value.credit {
+            report.invoices += 1;
+            let finding = self.remade_note(tenant, invoice, credit).await?;
+            report.findings.extend(finding.map(|finding| format!("credit note {}: {finding}", invoice.id)));
+            return Ok(());
+        }
         match self.compare(tenant, desk, invoice, report).await {
             Err(Error::Charges(error @ (charges::Error::Damaged { .. } | charges::Error::Overflow { .. }))) => {
                 report.findings.push(format!("invoice {}: {error}", invoice.id));
@@ -59,6 +66,35 @@ impl Check {
             }
             told => told,
         }
+    }
+
+    /// Makes a credit note again from its invoice and the credit notes on that before it; says how it differs.
+    async fn remade_note(
+        &self,
+        tenant: &TenantId,
+        note: &Stored<Invoice>,
+        credit: &CreditBasis,
+    ) -> Result<Option<String>, Error> {
+        let mut read = Vec::with_capacity(credit.earlier.len() + 1);
+        for number in [&credit.invoice].into_iter().chain(&credit.earlier) {
+            let Some(document) = self.ledger.get::<Invoice>(Some(tenant), number).await? else {
+                return Ok(Some(format!("it corrects {number}, which is not there")));
+            };
+            match Issued::read(&document.value.canonical) {
+                Ok(document) => read.push(document),
+                Err(error) => return Ok(Some(format!("{number}: {error}"))),
+            }
+        }
+        let Some((invoice, earlier)) = read.split_first() else { return Ok(None) };
+        let basis = &note.value.basis;
+        let seller = basis.seller.as_ref().map(|seller| &seller.id);
+        let CreditBasis { ask, reason, .. } = credit;
+        let correction = Correction { invoice, earlier, party: &basis.party, seller, ask, reason };
+        Ok(match correction.bill() {
+            Err(error) => Some(format!("it cannot be made again: {error}")),
+            Ok(content) if note.value.made(&note.id, &content) == note.value.canonical => None,
+            Ok(_) => Some(format!("made again from {} it is another document", credit.invoice)),
+        })
     }
 
     /// Adds the invoice's charges up again, row by row, and makes the document again.
@@ -128,17 +164,7 @@ fn remade(
         Ok(prepared) => prepared,
         Err(error) => return Some(format!("it cannot be made again: {error}")),
     };
-    let issue_date = basis.party.time_zone.date(invoice.value.issued).to_string();
-    let issue = bill::Issue {
-        kind: bill::DocumentKind::of(&prepared.bill),
-        number: &invoice.id,
-        seller: basis.seller.as_ref(),
-        issue_date: &issue_date,
-        due_date: invoice.value.due_date.as_deref(),
-        test: invoice.value.test,
-        corrects: basis.corrects.as_ref(),
-    };
-    let again = bill::issued(&prepared.bill, &issue);
+    let again = invoice.value.made(&invoice.id, &prepared.bill);
     (again != invoice.value.canonical).then(|| {
         "made again from its charges it is another document; its bytes, its charges or its catalog changed".to_owned()
     })
@@ -149,6 +175,43 @@ fn place(id: &str) -> Option<(Instant, Currency)> {
     let (head, end) = id.rsplit_once('/')?;
     let (_, currency) = head.rsplit_once('/')?;
     Some((end.parse().ok()?, currency.parse().ok()?))
+}
+
+/// Every document stands in the list of bills and the other way round; one for a bill stands, the others are voided by
+/// credit notes that leave nothing of them.
+fn listed(invoices: &[Stored<Invoice>], bills: &[Stored<StoredBill>], report: &mut Report) {
+    let total = |number: &str| {
+        let found = invoices.iter().find(|invoice| invoice.id == number)?;
+        Issued::read(&found.value.canonical).ok().map(|issued| issued.total.0)
+    };
+    let rows: BTreeMap<&str, &Stored<StoredBill>> =
+        bills.iter().filter_map(|bill| Some((bill.value.number.as_deref()?, bill))).collect();
+    for invoice in invoices {
+        let number = invoice.id.as_str();
+        let Some(row) = rows.get(number) else {
+            report.findings.push(format!("invoice {number} stands in no list of bills"));
+            continue;
+        };
+        let own = if row.value.status == Status::Voided || invoice.value.credit.is_some() {
+            format!("{}/{number}", invoice.value.bill)
+        } else {
+            invoice.value.bill.clone()
+        };
+        if row.id != own {
+            report.findings.push(format!("invoice {number} stands as bill {}, not as {own}", row.id));
+        }
+        if row.value.status == Status::Voided {
+            let notes = row.value.receivable.iter().flat_map(|receivable| &receivable.credit_notes);
+            let all: Option<i64> = notes.map(|note| total(&note.number)).chain([total(number)]).sum();
+            if all != Some(0) {
+                report.findings.push(format!("invoice {number} is voided, but its credit notes leave {all:?} of it"));
+            }
+        }
+    }
+    let there: BTreeSet<&str> = invoices.iter().map(|invoice| invoice.id.as_str()).collect();
+    for (number, row) in rows.iter().filter(|(number, _)| !there.contains(**number)) {
+        report.findings.push(format!("bill {} says it is invoice {number}, which is not there", row.id));
+    }
 }
 
 /// Numbers and hashes of all series.

@@ -3,8 +3,8 @@
 use crate::ledger::{Kind, Status, StoredBill};
 use pricing::bill::{Account, Corrects, Due};
 use pricing::currency::Currency;
-use pricing::id::{CustomerId, SubscriptionId, TenantId};
-use pricing::number::Minor;
+use pricing::id::{CreditId, CustomerId, SubscriptionId, TenantId};
+use pricing::number::{Amount, Minor};
 use pricing::time::{Instant, Span};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -65,6 +65,15 @@ impl Key {
     }
 }
 
+// === impl StoredAccount ===
+
+impl StoredAccount {
+    /// How much of a credit was used.
+    pub(crate) fn used(&self, credit: &CreditId) -> Amount {
+        self.account.used(credit)
+    }
+}
+
 // === impl Chain ===
 
 impl Chain {
@@ -74,10 +83,11 @@ impl Chain {
         u64::try_from(held.count()).unwrap_or(u64::MAX)
     }
 
-    /// When something is to be done by itself, apart from periods that end: the end of the first draft's review.
-    pub(crate) fn wake(&self, review: Span) -> Option<Instant> {
-        let first = self.open.values().next().map(|(bill, _)| bill)?;
-        (first.status == Status::Draft).then(|| first.since.plus(review))
+    /// When something is to be done by itself, apart from periods that end: the end of a review, of the first draft and of
+    /// those that are made again.
+    pub(crate) fn wakes(&self, review: Span) -> impl Iterator<Item = Instant> {
+        let next = self.open.values().next().into_iter().chain(self.again.values());
+        next.filter(|(bill, _)| bill.status == Status::Draft).map(move |(bill, _)| bill.since.plus(review))
     }
 
     /// Follows a bill that was written and is open.

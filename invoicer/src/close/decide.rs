@@ -52,6 +52,8 @@ pub(super) struct Decision {
     pub(super) periods: Vec<BasisPeriod>,
     /// What it is as an invoice, once issued: no credit note.
     pub(super) invoice: Option<Corrects>,
+    /// Whether it is made again while later bills stand.
+    pub(super) again: bool,
     /// What a person must hear about.
     alarm: Option<String>,
 }
@@ -71,6 +73,11 @@ impl Situation {
             difference: None,
             prepared: None,
         }
+    }
+
+    /// Of a bill that is made again from these totals, while later ones stand.
+    pub(super) fn again(key: &Key, end: Instant, before: &Account, periods: Vec<BasisPeriod>, test: bool) -> Self {
+        Self { periods, ..Self::new(key, end, &[], before, test) }
     }
 
     /// Takes one period's manifest into account.
@@ -135,7 +142,11 @@ impl Situation {
         if let (Status::Draft, Some(approval)) = (bill.status, &bill.approved) {
             bill.reason = Some(format!("it changed since {} approved it", approval.who));
         }
-        Decision { bill, content, account, before: self.before, periods: self.periods, invoice: None, alarm }
+        let again = bill.again.is_some();
+        if matches!(bill.status, Status::Issued | Status::Skipped) {
+            bill.again = None;
+        }
+        Decision { bill, content, account, before: self.before, periods: self.periods, invoice: None, again, alarm }
     }
 
     /// The bill as far as it does not depend on what it comes to: with what people said of it.

@@ -5,18 +5,27 @@ use super::decide::Decision;
 use super::desk::{Customer, Desk};
 use super::load::Numbered;
 use super::{Error, State};
-use crate::ledger::{Basis, Draft, Invoice, Ledger, Receivable, Series, Status};
-use pricing::bill::{self, Bill, Corrects, DocumentKind};
+use crate::ledger::{Basis, CreditBasis, Draft, Invoice, Ledger, Receivable, Series, Status};
+use pricing::bill::{Bill, Corrects, DocumentKind};
+use pricing::id::TenantId;
 use pricing::time::{Instant, Span};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
+
+/// What issuing adds to a bill.
+pub(super) struct Paper {
+    pub(super) kind: DocumentKind,
+    pub(super) due_date: Option<String>,
+    pub(super) basis: Basis,
+    pub(super) credit: Option<CreditBasis>,
+}
 
 /// The numbers that one commit gives out.
 pub(super) struct Numbers<'a> {
     ledger: &'a Ledger,
     /// Marks numbers of a test system.
     test: bool,
-    series: BTreeMap<(pricing::id::TenantId, String), Numbered<Series>>,
+    series: BTreeMap<(TenantId, String), Numbered<Series>>,
 }
 
 /// A change to a chain that takes effect once it is committed.
@@ -50,14 +59,15 @@ impl<'a> Numbers<'a> {
         log_time: Instant,
     ) -> Result<Option<Effect>, Error> {
         let end = decision.bill.period.end;
-        let earlier = chain.open.get(&end);
+        let earlier = chain.bill(end);
         if decision.bill.status == Status::Issued {
             let Some(content) = decision.content.take() else { return Ok(None) };
             let basis = basis(desk, customer, chain, &content, &decision);
-            let issued = self.issue(draft, desk, customer, key, &content, basis, log_time).await?;
             let due_date = due_date(desk, customer, &content, log_time);
             let zone = &customer.party.time_zone;
             decision.bill.receivable = Some(Receivable::new(content.due, due_date.as_deref(), zone));
+            let paper = Paper { kind: DocumentKind::of(&content), due_date, basis, credit: None };
+            let issued = self.issue(draft, desk, &key.tenant, &content, paper, log_time).await?;
             decision.bill.number = Some(issued.number.clone());
             decision.invoice = Some(issued).filter(|_| DocumentKind::of(&content) == DocumentKind::Invoice);
             decision.bill.document = None;
@@ -72,22 +82,21 @@ impl<'a> Numbers<'a> {
         Ok(Some(Effect::Decided(key.clone(), Box::new(decision), log_time)))
     }
 
-    /// Writes an invoice with the next number of its series.
-    #[allow(clippy::too_many_arguments)]
-    async fn issue(
+    /// Writes a document with the next number of its series.
+    pub(super) async fn issue(
         &mut self,
         draft: &mut Draft,
         desk: &Desk,
-        customer: &Customer,
-        key: &Key,
+        tenant: &TenantId,
         content: &Bill,
-        basis: Basis,
+        paper: Paper,
         log_time: Instant,
     ) -> Result<Corrects, Error> {
-        let prefix = prefix(desk, content, self.test);
-        let place = (key.tenant.clone(), prefix.clone());
+        let Paper { kind, due_date, basis, credit } = paper;
+        let prefix = prefix(desk, content, kind, self.test);
+        let place = (tenant.clone(), prefix.clone());
         if !self.series.contains_key(&place) {
-            let stored = self.ledger.get::<Series>(Some(&key.tenant), &prefix).await?;
+            let stored = self.ledger.get::<Series>(Some(tenant), &prefix).await?;
             let revision = stored.as_ref().map(|stored| stored.revision);
             let value = stored.map(|stored| stored.value).unwrap_or_default();
             self.series.insert(place.clone(), Numbered { value, revision });
@@ -95,37 +104,24 @@ impl<'a> Numbers<'a> {
         let series = self.series.entry(place).or_default();
         series.value.last += 1;
         let number = format!("{prefix}{}", series.value.last);
-        let seller = desk.seller(content);
-        let due_date = due_date(desk, customer, content, log_time);
-        let issue_date = customer.party.time_zone.date(log_time).to_string();
-        let canonical = bill::issued(
-            content,
-            &bill::Issue {
-                kind: DocumentKind::of(content),
-                number: &number,
-                seller: seller.map(|seller| &seller.is),
-                issue_date: &issue_date,
-                due_date: due_date.as_deref(),
-                test: self.test,
-                corrects: basis.corrects.as_ref(),
-            },
-        );
-        let hash = chained_hash(&series.value.hash, &canonical);
-        let previous = std::mem::replace(&mut series.value.hash, hash.clone());
-        let invoice = Invoice {
+        let mut invoice = Invoice {
             bill: content.id.clone(),
             series: prefix,
             sequence: series.value.last,
-            canonical,
-            hash,
-            previous,
+            canonical: String::new(),
+            hash: String::new(),
+            previous: String::new(),
             issued: log_time,
             due_date,
             test: self.test,
             basis,
-            credit: None,
+            credit,
         };
-        draft.put(Some(&key.tenant), &number, None, &invoice)?;
+        invoice.canonical = invoice.made(&number, content);
+        invoice.hash = chained_hash(&series.value.hash, &invoice.canonical);
+        invoice.previous = std::mem::replace(&mut series.value.hash, invoice.hash.clone());
+        draft.put(Some(tenant), &number, None, &invoice)?;
+        let issue_date = invoice.issue_date();
         Ok(Corrects { number, issue_date, reason: String::new() })
     }
 
@@ -163,8 +159,9 @@ impl State {
             chain.stored = stored;
             chain.revision = Some(next);
             chain.open.remove(&end);
+            chain.again.remove(&end);
         } else {
-            let revision = chain.open.get(&end).map_or(0, |(_, revision)| *revision) + 1;
+            let revision = chain.bill(end).map_or(0, |(_, revision)| *revision) + 1;
             chain.follow(decision.bill.clone(), revision);
         }
     }
@@ -173,6 +170,12 @@ impl State {
 /// The account's document once a bill counts as invoiced; none while it does not.
 fn after(desk: &Desk, chain: &Chain, decision: &Decision, log_time: Instant) -> Option<StoredAccount> {
     let account = decision.account.clone()?;
+    if decision.again {
+        // Later bills stand on the account as it is: what this one rounds and takes of credits is all that it changes.
+        let account = chain.stored.account.clone().with_sums_of(&account);
+        let counts = matches!(decision.bill.status, Status::Issued | Status::Skipped);
+        return counts.then(|| StoredAccount { account, ..chain.stored.clone() });
+    }
     let period = decision.bill.period;
     let last_total = match decision.bill.status {
         // Openings and final bills have no period of their own: no measure for the bills of whole periods.
@@ -194,10 +197,10 @@ fn after(desk: &Desk, chain: &Chain, decision: &Decision, log_time: Instant) -> 
 }
 
 /// The prefix of a document's number, which names its series: no two series can give out the same number.
-fn prefix(desk: &Desk, content: &Bill, test: bool) -> String {
+fn prefix(desk: &Desk, content: &Bill, kind: DocumentKind, test: bool) -> String {
     let known = desk.seller(content);
     let seller = known.map(|seller| &seller.id).or(content.seller.as_ref());
-    let credit = DocumentKind::of(content) == DocumentKind::CreditNote;
+    let credit = kind == DocumentKind::CreditNote;
     let named =
         known.and_then(|seller| if credit { seller.credit_prefix.as_deref() } else { seller.prefix.as_deref() });
     let mut prefix = match (named.filter(|named| !named.is_empty()), seller) {

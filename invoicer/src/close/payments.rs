@@ -1,7 +1,7 @@
 //! Payments, write-offs, and what takes them back: entries of an issued document, each added in a commit of its own.
 
 use super::{CONFLICTS_MAX, Closer, Error, Refusal};
-use crate::ledger::{Draft, Entry, Invoice, Receivable, Status, StoredBill, What};
+use crate::ledger::{Draft, Entry, Receivable, Status, StoredBill, What};
 use pricing::id::TenantId;
 use pricing::number::Minor;
 
@@ -25,7 +25,7 @@ impl Closer {
     ///
     /// # Errors
     /// [`Error::Refused`] for more than what is left, or another payment of that name.
-    pub async fn pay(&self, tenant: &TenantId, id: &str, payment: &Payment, who: &str) -> Result<(), Error> {
+    pub async fn pay(&self, tenant: &TenantId, number: &str, payment: &Payment, who: &str) -> Result<(), Error> {
         let add = |bill: &StoredBill, receivable: &Receivable| {
             let Payment { id: name, amount, date, reference } = payment.clone();
             let name = if name.is_empty() {
@@ -55,18 +55,17 @@ impl Closer {
             }
             Ok(Some((name, what, amount)))
         };
-        self.enter(tenant, id, who, "pay", add).await
+        self.enter(tenant, number, who, "pay", add).await
     }
 
     /// Writes down that what is left of an invoice is not expected any more.
     ///
     /// # Errors
     /// [`Error::Bill`] where nothing is left to be paid.
-    pub async fn write_off(&self, tenant: &TenantId, id: &str, reason: &str, who: &str) -> Result<(), Error> {
-        let add = |bill: &StoredBill, receivable: &Receivable| {
+    pub async fn write_off(&self, tenant: &TenantId, number: &str, reason: &str, who: &str) -> Result<(), Error> {
+        let add = |_: &StoredBill, receivable: &Receivable| {
             let left = receivable.left();
             if left.0 <= 0 {
-                let number = bill.number.as_deref().unwrap_or_default();
                 return Err(Error::bill(format!(
                     "nothing is left to be paid of {number}; there is nothing to write off"
                 )));
@@ -74,7 +73,7 @@ impl Closer {
             let name = format!("write-off-{}", receivable.entries.len() + 1);
             Ok(Some((name, What::WriteOff { reason: reason.to_owned() }, left)))
         };
-        self.enter(tenant, id, who, "write_off", add).await
+        self.enter(tenant, number, who, "write_off", add).await
     }
 
     /// Takes a payment or a write-off back. Twice is once.
@@ -84,13 +83,12 @@ impl Closer {
     pub async fn reverse(
         &self,
         tenant: &TenantId,
-        id: &str,
+        number: &str,
         entry: &str,
         reason: &str,
         who: &str,
     ) -> Result<(), Error> {
-        let add = |bill: &StoredBill, receivable: &Receivable| {
-            let number = bill.number.as_deref().unwrap_or_default();
+        let add = |_: &StoredBill, receivable: &Receivable| {
             let Some(known) = receivable.entry(entry) else {
                 let there: Vec<&str> = receivable.entries.iter().map(|entry| entry.id.as_str()).collect();
                 let reason = format!("{number} has no entry '{entry}'; it has: {}", there.join(", "));
@@ -109,14 +107,14 @@ impl Closer {
             let what = What::Reversal { of: entry.to_owned(), reason: reason.to_owned() };
             Ok(Some((name, what, known.amount)))
         };
-        self.enter(tenant, id, who, "reverse", add).await
+        self.enter(tenant, number, who, "reverse", add).await
     }
 
     /// Adds an entry to an issued document; none where it is there already.
     async fn enter(
         &self,
         tenant: &TenantId,
-        id: &str,
+        number: &str,
         who: &str,
         action: &str,
         add: impl Fn(&StoredBill, &Receivable) -> Result<Option<(String, What, Minor)>, Error>,
@@ -124,15 +122,15 @@ impl Closer {
         self.publisher.leads().await?;
         let mut conflicts = 0;
         loop {
-            let stored = self.bill(tenant, id).await?;
+            let stored = self.numbered(tenant, number).await?;
             let mut bill = stored.value;
-            let mut receivable = self.receivable(tenant, id, &bill).await?;
+            let mut receivable = self.receivable(tenant, number, &bill).await?;
             let Some((name, what, amount)) = add(&bill, &receivable)? else { return Ok(()) };
             let recorded = self.publisher.log_time();
             receivable.entries.push(Entry { id: name, what, amount, recorded, who: who.to_owned() });
             bill.receivable = Some(receivable);
             let mut draft = Draft::new(who, action, recorded);
-            draft.put(Some(tenant), id, Some(stored.revision), &bill)?;
+            draft.put(Some(tenant), &stored.id, Some(stored.revision), &bill)?;
             match self.ledger.commit(draft).await {
                 Err(error) if error.is_conflict() && conflicts < CONFLICTS_MAX => conflicts += 1,
                 done => return Ok(done?),
@@ -141,23 +139,23 @@ impl Closer {
     }
 
     /// What is left of a document that is issued and stands.
-    pub(super) async fn receivable(&self, tenant: &TenantId, id: &str, bill: &StoredBill) -> Result<Receivable, Error> {
-        match (&bill.receivable, &bill.number, bill.status) {
-            (Some(known), _, Status::Issued) => Ok(known.clone()),
-            (None, Some(number), Status::Issued) => {
-                let missing = || Error::bill(format!("bill {id} says it is invoice {number}, which is not there"));
-                let invoice = self.ledger.get::<Invoice>(Some(tenant), number).await?.ok_or_else(missing)?;
-                Receivable::of(&invoice.value).map_err(|error| Error::bill(format!("invoice {number}: {error}")))
-            }
-            (_, _, Status::Voided) => {
-                let number = bill.number.as_deref().unwrap_or_default();
-                let notes = bill.receivable.iter().flat_map(|receivable| receivable.credit_notes.last());
-                let note = notes.map(|note| note.number.as_str()).next().unwrap_or_default();
-                Err(Error::bill(format!("invoice {number} was voided by {note}; what is paid out stands on that one")))
-            }
-            (_, _, status) => {
-                Err(Error::bill(format!("bill {id} is {}: nothing can be paid before it is issued", status.word())))
-            }
+    pub(super) async fn receivable(
+        &self,
+        tenant: &TenantId,
+        number: &str,
+        bill: &StoredBill,
+    ) -> Result<Receivable, Error> {
+        if bill.status == Status::Voided {
+            let notes = bill.receivable.iter().flat_map(|receivable| receivable.credit_notes.last());
+            let note = notes.map(|note| note.number.as_str()).next().unwrap_or_default();
+            return Err(Error::bill(format!(
+                "invoice {number} was voided by {note}; what is paid out stands on that one"
+            )));
         }
+        if let Some(known) = &bill.receivable {
+            return Ok(known.clone());
+        }
+        let invoice = self.document(tenant, number).await?;
+        Receivable::of(&invoice).map_err(|error| Error::bill(format!("invoice {number}: {error}")))
     }
 }

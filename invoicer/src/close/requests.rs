@@ -4,7 +4,7 @@
 use super::chain::Key;
 use super::walk::Order;
 use super::{Closer, Error, Refusal};
-use crate::ledger::{Approval, Draft, Hold, Status, Stored, StoredBill, Waiver, digest};
+use crate::ledger::{Approval, Draft, Filter, Hold, Status, Stored, StoredBill, Waiver, digest};
 use crate::publisher::{Announcement, Target};
 use pricing::id::TenantId;
 use storage::record::Control;
@@ -155,9 +155,20 @@ impl Closer {
         Ok(self.bill(tenant, id).await?.value)
     }
 
-    pub(super) async fn bill(&self, tenant: &TenantId, id: &str) -> Result<Stored<StoredBill>, Error> {
+    async fn bill(&self, tenant: &TenantId, id: &str) -> Result<Stored<StoredBill>, Error> {
         let found = self.ledger.get::<StoredBill>(Some(tenant), id).await?;
         found.ok_or_else(|| Error::Bill { reason: format!("there is no bill '{id}'; see `farthing invoices list`") })
+    }
+
+    /// The row of an issued document, by its number and nothing else: a bill's own id may stand for another document by the
+    /// time that a call is sent again.
+    pub(super) async fn numbered(&self, tenant: &TenantId, number: &str) -> Result<Stored<StoredBill>, Error> {
+        let filter = Filter { tags: vec![("number".to_owned(), number.to_owned())], ..Filter::default() };
+        let found = self.ledger.list::<StoredBill>(Some(tenant), &filter, 1).await?.pop();
+        found.ok_or_else(|| {
+            let reason = "payments, credit notes and voids name what is issued by its number";
+            Error::bill(format!("'{number}' is no number of an invoice or credit note: {reason}"))
+        })
     }
 
     async fn open_bill(&self, tenant: &TenantId, id: &str) -> Result<Stored<StoredBill>, Error> {
@@ -170,6 +181,6 @@ impl Closer {
     }
 }
 
-fn key(tenant: &TenantId, bill: &StoredBill) -> Key {
+pub(super) fn key(tenant: &TenantId, bill: &StoredBill) -> Key {
     Key { tenant: tenant.clone(), customer: bill.customer.clone(), currency: bill.currency }
 }

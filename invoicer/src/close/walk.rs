@@ -63,7 +63,7 @@ impl Closer {
         let Some(desk) = accounts.first().and_then(|account| state.desks.get(&account.0)).map(Arc::clone) else {
             return Ok(0);
         };
-        let mut written = 0;
+        let mut written = self.make_again(state, &desk, accounts, reached, order).await?;
         let mut walks = walks(state, &desk, accounts, reached);
         loop {
             for walk in &mut walks {

@@ -2,7 +2,7 @@
 
 use super::Kind;
 use crate::publisher::Target;
-use pricing::bill::{Account, Ask, Corrects, Credit, Party, Tax};
+use pricing::bill::{self, Account, Ask, Corrects, Credit, DocumentKind, Party, Tax};
 use pricing::catalog::entity::Seller;
 use pricing::currency::Rounding;
 use pricing::id::{SubscriptionId, TaxId};
@@ -169,6 +169,32 @@ pub struct BasisPeriod {
 
 fn version_oldest() -> u8 {
     VERSION_OLDEST
+}
+
+impl Invoice {
+    /// The canonical JSON, made from the content of its bill and from what is kept beside it.
+    pub(crate) fn made(&self, number: &str, content: &bill::Bill) -> String {
+        let issue_date = self.issue_date();
+        let issue = bill::Issue {
+            kind: if self.credit.is_some() { DocumentKind::CreditNote } else { DocumentKind::of(content) },
+            number,
+            seller: self.basis.seller.as_ref(),
+            issue_date: &issue_date,
+            due_date: self.due_date.as_deref(),
+            test: self.test,
+            corrects: self.basis.corrects.as_ref(),
+        };
+        if self.credit.is_none() {
+            return bill::issued(content, &issue);
+        }
+        // It is found by an id of its own.
+        bill::issued(&bill::Bill { id: format!("{}/{number}", content.id), ..content.clone() }, &issue)
+    }
+
+    /// The day of issue, in the customer's calendar.
+    pub(crate) fn issue_date(&self) -> String {
+        self.basis.party.time_zone.date(self.issued).to_string()
+    }
 }
 
 impl Clock {

@@ -1,11 +1,12 @@
 //! What callers ask for, read: amounts, dates, names, reasons, statuses.
 
 use crate::ledger::{Standing, Status};
-use pricing::bill::printed;
+use pricing::bill::{Ask, printed};
 use pricing::currency::Currency;
 use pricing::number::Minor;
 use proto::code::Code;
 use proto::status::Problem;
+use proto::v1;
 
 /// The longest name or reference that is kept.
 const NAME_BYTES_MAX: usize = 128;
@@ -41,6 +42,23 @@ pub(super) fn signed(currency: Currency, field: &str, text: &str) -> Result<Mino
     printed(currency, text).map_err(|error| {
         Problem::invalid(Code::AmountInvalid, format!("{field}: {}", error.0)).with_violation(field, error.0)
     })
+}
+
+/// What a credit note is to give back.
+pub(super) fn credit(currency: Currency, asked: &v1::CreditRequest) -> Result<Ask, Problem> {
+    if asked.amount.is_empty() == asked.lines.is_empty() {
+        let message = "a credit note gives back lines or an amount; send one of the two";
+        return Err(Problem::invalid(Code::AmountInvalid, message).with_violation("lines", "either these or amount"));
+    }
+    if asked.lines.is_empty() {
+        return money(currency, "amount", &asked.amount).map(Ask::Amount);
+    }
+    let line = |line: &v1::CreditLine| {
+        let amount = Some(&line.amount).filter(|amount| !amount.is_empty());
+        let amount = amount.map(|amount| signed(currency, "lines.amount", amount)).transpose()?;
+        Ok((line.line, amount))
+    };
+    asked.lines.iter().map(line).collect::<Result<_, _>>().map(Ask::Lines)
 }
 
 /// A day.

@@ -101,7 +101,9 @@ impl Services {
             let earlier = earlier.map_err(|error| problem::ledger(&error))?;
             let Some(last) = earlier.last() else { break };
             filter.after = Some(last.id.clone());
-            for bill in &earlier {
+            let standing =
+                |bill: &&Stored<StoredBill>| matches!(bill.value.status, BillStatus::Issued | BillStatus::Skipped);
+            for bill in earlier.iter().filter(standing) {
                 let before = self.invoice(tenant, &bill.value).await?;
                 // A bill of nothing has no document: of it only the newest of its totals is known.
                 let is_nothing = bill.value.status == BillStatus::Skipped;

@@ -31,6 +31,7 @@ impl CatalogService for Services {
         let loaded = self.ledger.catalog(&tenant).await.map_err(|error| problem::ledger(&error))?;
         let change =
             loaded.catalog.apply(&file, &options, self.publisher.log_time()).map_err(|errors| refused(&errors))?;
+        self.keeps_credits(&tenant, &change).await?;
         Ok(Response::new(answer(&change)))
     }
 
@@ -138,6 +139,7 @@ impl Services {
         loop {
             let loaded = self.ledger.catalog(&granted.tenant).await.map_err(|error| problem::ledger(&error))?;
             let change = loaded.catalog.apply(file, options, turn.log_time()).map_err(|errors| refused(&errors))?;
+            self.keeps_credits(&granted.tenant, &change).await?;
             match self.publish(&mut turn, granted, &loaded, &change, action).await {
                 Ok(receipt) => {
                     drop(turn);

@@ -110,12 +110,29 @@ impl InvoiceService for Services {
         self.answer(&tenant, bill).await
     }
 
-    async fn void(&self, _: Request<v1::VoidRequest>) -> Result<Response<v1::VoidResponse>, Status> {
-        Err(Status::unimplemented("not yet"))
+    async fn void(&self, request: Request<v1::VoidRequest>) -> Result<Response<v1::VoidResponse>, Status> {
+        let Granted { tenant, caller } = self.access.granted(request.metadata(), Scope::Finance).await?;
+        let asked = request.into_inner();
+        asked::reason("a void", &asked.reason)?;
+        self.bill(&tenant, &asked.id).await?;
+        let voided = self.closer.void(&tenant, &asked.id, &asked.reason, &caller.key).await;
+        let (note, draft) = voided.map_err(|error| problem::close(&error))?;
+        let (note, draft) = (self.bill(&tenant, &note).await?, self.bill(&tenant, &draft).await?);
+        let credit_note = Some(self.answer(&tenant, note).await?.into_inner());
+        let draft = Some(summary(draft.id, &draft.value, self.publisher.log_time()));
+        Ok(Response::new(v1::VoidResponse { credit_note, draft }))
     }
 
-    async fn credit(&self, _: Request<v1::CreditRequest>) -> Result<Response<v1::GetInvoiceResponse>, Status> {
-        Err(Status::unimplemented("not yet"))
+    async fn credit(&self, request: Request<v1::CreditRequest>) -> Result<Response<v1::GetInvoiceResponse>, Status> {
+        let Granted { tenant, caller } = self.access.granted(request.metadata(), Scope::Finance).await?;
+        let asked = request.into_inner();
+        asked::reason("a credit note", &asked.reason)?;
+        let bill = self.bill(&tenant, &asked.id).await?;
+        let ask = asked::credit(bill.value.currency, &asked)?;
+        let name = asked::name("credit_id", asked.credit_id)?;
+        let note = self.closer.credit(&tenant, &asked.id, &name, &ask, &asked.reason, &caller.key).await;
+        let note = self.bill(&tenant, &note.map_err(|error| problem::close(&error))?).await?;
+        self.answer(&tenant, note).await
     }
 
     async fn pay(&self, request: Request<v1::PayRequest>) -> Result<Response<v1::GetInvoiceResponse>, Status> {
@@ -128,7 +145,7 @@ impl InvoiceService for Services {
             reference: asked::name("reference", asked.reference)?,
             id: asked::name("payment_id", asked.payment_id)?,
         };
-        let paid = self.closer.pay(&tenant, &bill.id, &payment, &caller.key).await;
+        let paid = self.closer.pay(&tenant, &asked.id, &payment, &caller.key).await;
         paid.map_err(|error| problem::close(&error))?;
         let bill = self.bill(&tenant, &bill.id).await?;
         self.answer(&tenant, bill).await
@@ -142,7 +159,7 @@ impl InvoiceService for Services {
         let asked = request.into_inner();
         asked::reason("a write-off", &asked.reason)?;
         let bill = self.bill(&tenant, &asked.id).await?;
-        let done = self.closer.write_off(&tenant, &bill.id, &asked.reason, &caller.key).await;
+        let done = self.closer.write_off(&tenant, &asked.id, &asked.reason, &caller.key).await;
         done.map_err(|error| problem::close(&error))?;
         let bill = self.bill(&tenant, &bill.id).await?;
         self.answer(&tenant, bill).await
@@ -153,7 +170,7 @@ impl InvoiceService for Services {
         let asked = request.into_inner();
         asked::reason("taking an entry back", &asked.reason)?;
         let bill = self.bill(&tenant, &asked.id).await?;
-        let done = self.closer.reverse(&tenant, &bill.id, &asked.entry, &asked.reason, &caller.key).await;
+        let done = self.closer.reverse(&tenant, &asked.id, &asked.entry, &asked.reason, &caller.key).await;
         done.map_err(|error| problem::close(&error))?;
         let bill = self.bill(&tenant, &bill.id).await?;
         self.answer(&tenant, bill).await
@@ -161,8 +178,9 @@ impl InvoiceService for Services {
 
     async fn list_credits(
         &self,
-        _: Request<v1::ListCreditsRequest>,
+        request: Request<v1::ListCreditsRequest>,
     ) -> Result<Response<v1::ListCreditsResponse>, Status> {
-        Err(Status::unimplemented("not yet"))
+        let Granted { tenant, .. } = self.access.granted(request.metadata(), Scope::Read).await?;
+        Ok(Response::new(self.credits(&tenant, &request.into_inner()).await?))
     }
 }

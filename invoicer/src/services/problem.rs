@@ -73,6 +73,7 @@ pub(super) fn close(error: &close::Error) -> Problem {
             Refusal::Changed => Problem::conflict(Code::DraftChanged, error.to_string()),
             Refusal::TooMuch => Problem::conflict(Code::MoreThanLeft, error.to_string()),
             Refusal::Taken => Problem::conflict(Code::NameTaken, error.to_string()),
+            Refusal::NoLine => Problem::invalid(Code::LineInvalid, error.to_string()),
             Refusal::NoEntry => Problem::not_found(Code::EntryNotFound, error.to_string()),
         },
     }

@@ -3,6 +3,7 @@
 #![allow(dead_code)] // Each test file uses its part.
 
 pub(crate) mod broken;
+mod finance;
 mod fold;
 
 use async_trait::async_trait;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod cases;
+mod credit_notes;
 mod documents;
 mod fees;
 mod money;

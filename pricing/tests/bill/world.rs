@@ -196,7 +196,7 @@ impl World {
 }
 
 /// What is true of every bill (DESIGN §10, MON-3).
-fn check(bill: &Bill) {
+pub(crate) fn check(bill: &Bill) {
     let unit = bill.currency.exact(Minor(1)).unwrap();
     let printed: i64 = bill.lines.iter().map(|line| line.amount.0).sum();
     let exact = Amount::sum(bill.lines.iter().map(|line| line.amount_exact)).unwrap();

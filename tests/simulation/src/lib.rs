@@ -11,6 +11,7 @@ pub mod auditor;
 pub mod calendar;
 pub mod clients;
 pub mod curve;
+pub mod finance;
 pub mod gate;
 pub mod history;
 pub mod model;

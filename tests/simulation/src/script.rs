@@ -1,10 +1,13 @@
 //! The script of one run: random steps while things go wrong, then everything heals and must settle.
 
+mod settle;
+
 use crate::auditor::{Auditor, Books, Broken, Invariant, broken};
 use crate::clients::Clients;
+use crate::finance::Finance;
 use crate::history::{Fate, History};
 use crate::sighting::{Sighting, Sightings};
-use crate::workload::{BEGIN_SECONDS, DAY_SECONDS, Workload};
+use crate::workload::{DAY_SECONDS, Workload};
 use crate::world::{Stage, World, random};
 use invoicer::ledger::Status;
 use pricing::time::Instant;
@@ -12,8 +15,7 @@ use rand::RngExt;
 use rand::rngs::StdRng;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use storage::log::Log as _;
-use storage::shard::{Shard, ShardCount};
+use storage::shard::ShardCount;
 use storage::sim::faults::Chances;
 use storage::snapshots::Snapshots as _;
 
@@ -35,6 +37,7 @@ pub struct Script {
     pub sightings: Sightings,
     number: u64,
     full: bool,
+    finance: Finance,
 }
 
 const SECOND: i64 = 1_000_000_000;
@@ -70,6 +73,7 @@ impl Script {
             sightings: Sightings::default(),
             number: 0,
             full: false,
+            finance: Finance::default(),
         })
     }
 
@@ -97,15 +101,16 @@ impl Script {
 
     async fn one_step(&mut self) {
         match self.random.random_range(0..100) {
-            0..38 => self.send(),
-            38..46 => self.resend(),
-            46..70 => {
+            0..34 => self.send(),
+            34..41 => self.resend(),
+            41..63 => {
                 let hours = if self.random.random_ratio(1, 3) { 24 } else { 7 };
                 let by = self.random.random_range(60..hours * 3_600) * SECOND;
                 let to = self.world.log_time() + by;
                 // Whether it came all the way is no matter: a later one goes on.
                 let _ = self.advance(to, true).await;
             }
+            63..70 => self.bookkeeping().await,
             70..75 => self.apply_full().await,
             75..79 => self.crash(Stage::Ingest),
             79..83 => self.crash(Stage::Rater),
@@ -233,9 +238,8 @@ impl Script {
         let books = Books::read(&self.world.storage).await;
         self.world.storage.faults.set(self.chances);
         let (Ok(books), Ok(tenant)) = (books, crate::auditor::tenant()) else { return };
-        let is_open = |status: Status| matches!(status, Status::Draft | Status::Held);
         let Some(invoicer) = self.world.invoicer() else { return };
-        for (id, bill) in books.bills.iter().filter(|(_, bill)| is_open(bill.status)) {
+        for (id, bill) in books.bills.iter().filter(|(_, bill)| bill.status.is_open()) {
             if bill.status == Status::Held && bill.reason.as_ref().is_some_and(|reason| reason.contains("parked")) {
                 if invoicer.closer().waive(&tenant, id, "the simulation says so", "simulation").await.is_ok() {
                     self.sightings.see(Sighting::Waived);
@@ -245,6 +249,17 @@ impl Script {
                 self.sightings.see(Sighting::IssuedEarly);
             }
         }
+    }
+
+    /// The finance team does something, or asks again for what it had no answer to.
+    pub(super) async fn bookkeeping(&mut self) {
+        self.world.storage.faults.heal();
+        let books = Books::read(&self.world.storage).await;
+        self.world.storage.faults.set(self.chances);
+        let (Ok(books), Ok(tenant)) = (books, crate::auditor::tenant()) else { return };
+        let Some(invoicer) = self.world.invoicer() else { return };
+        let closer = invoicer.closer().clone();
+        self.finance.act(&closer, &tenant, &books, &mut self.random, &mut self.sightings).await;
     }
 
     /// Moves log time; with `faulty`, a stage may crash meanwhile.
@@ -340,97 +355,6 @@ impl Script {
             }
         }
         Ok(())
-    }
-
-    /// Everything heals; then everything must get through.
-    async fn settle(&mut self) -> Result<(Books, History), Broken> {
-        let stuck = |what: String| broken(Invariant::Liv1, what);
-        self.chances = Chances::default();
-        self.world.storage.faults.heal();
-        self.step += 1;
-        self.world.end_zombie();
-        self.world.start().await;
-        self.world
-            .apply(&self.workload.catalog(true), &["p"])
-            .await
-            .map_err(|error| stuck(format!("the full catalog: {error}")))?;
-        self.number += 1;
-        let mut fresh = self.workload.event(&mut self.random, self.number, self.world.log_time() / SECOND);
-        (fresh.event_type, fresh.timeless) = ("use".to_owned(), false);
-        fresh.customer.clone_from(&self.workload.customers[0].id);
-        fresh.time = self.world.log_time() - SECOND;
-        fresh.properties[2].1 = "1".to_owned();
-        self.clients.send(vec![fresh.clone()]);
-        let waiting = || self.clients.sent().waiting;
-        let acknowledged = async {
-            while waiting() > 0 {
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-        };
-        if tokio::time::timeout(Duration::from_secs(60), acknowledged).await.is_err() {
-            return Err(stuck(format!("{} batches are never acknowledged", waiting())));
-        }
-        let end = self.world.log_time().max((BEGIN_SECONDS + 2 * DAY_SECONDS) * SECOND) + 5 * DAY_SECONDS * SECOND;
-        for part in 1..=5 {
-            let to = end - (5 - part) * DAY_SECONDS * SECOND;
-            self.advance(to, false).await.map_err(|error| stuck(format!("log time does not reach {to}: {error}")))?;
-            self.release().await?;
-        }
-        self.advance(end + 9 * 3_600 * SECOND, false).await.map_err(stuck)?;
-        self.release().await?;
-        self.caught_up().await?;
-        let books = Books::read(&self.world.storage).await?;
-        self.auditor.glance(&books, &self.workload, &mut self.sightings)?;
-        let sent = self.clients.sent().clone();
-        let history = self.auditor.audit(&self.world.storage, &books, &self.workload, &sent).await?;
-        self.auditor.settled(&books, &self.workload, &history)?;
-        let is_fresh = |event: &crate::workload::Event| event.id == fresh.id;
-        let gone = self.workload.customers[0].until.is_some_and(|until| fresh.time >= until * SECOND);
-        if !gone && !history.charged(&fresh.customer).any(is_fresh) {
-            return Err(stuck(format!("a fresh event is not charged: {fresh:?}")));
-        }
-        self.sight(&books, &history);
-        Ok((books, history))
-    }
-
-    /// A person issues what is held for being below zero or unlike the last.
-    async fn release(&mut self) -> Result<(), Broken> {
-        for _ in 0..40 {
-            let books = Books::read(&self.world.storage).await?;
-            let held = books.bills.iter().find(|(_, bill)| {
-                let unusual = |reason: &String| reason.contains("below zero") || reason.contains("hold_above");
-                bill.status == Status::Held && bill.reason.as_ref().is_some_and(unusual)
-            });
-            let (Some((id, _)), Some(invoicer)) = (held, self.world.invoicer()) else { return Ok(()) };
-            if invoicer.closer().issue(&crate::auditor::tenant()?, id, "simulation").await.is_err() {
-                // One before it must go first.
-                return Ok(());
-            }
-        }
-        Ok(())
-    }
-
-    /// The store has all of the log.
-    async fn caught_up(&self) -> Result<(), Broken> {
-        for shard in self.shards.all() {
-            self.shard_caught_up(shard).await?;
-        }
-        Ok(())
-    }
-
-    async fn shard_caught_up(&self, shard: Shard) -> Result<(), Broken> {
-        use storage::charges::Charges as _;
-        for _ in 0..1_000 {
-            let end = self.world.storage.log.bounds(shard).await.map(|bounds| bounds.end);
-            let stored = self.world.storage.charges.boundary(shard).await;
-            if let (Ok(end), Ok(Some(stored))) = (end, stored)
-                && stored.next == end
-            {
-                return Ok(());
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        Err(broken(Invariant::Liv1, format!("shard {shard} lags for ever")))
     }
 
     /// What the auditor objects to.

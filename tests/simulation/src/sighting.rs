@@ -56,6 +56,13 @@ pub enum Sighting {
     OwnCurve,
     MovedAtOnce,
     UnusedFee,
+    Approved,
+    HeldByPerson,
+    Voided,
+    MadeAgain,
+    Credited,
+    Paid,
+    PaymentReversed,
 }
 
 /// How often each was seen.
@@ -64,7 +71,7 @@ pub struct Sightings(pub BTreeMap<Sighting, u64>);
 
 impl Sighting {
     /// All of them.
-    pub const ALL: [Self; 49] = [
+    pub const ALL: [Self; 56] = [
         Self::Refused,
         Self::AnswerLost,
         Self::TornWrite,
@@ -114,6 +121,13 @@ impl Sighting {
         Self::OwnCurve,
         Self::MovedAtOnce,
         Self::UnusedFee,
+        Self::Approved,
+        Self::HeldByPerson,
+        Self::Voided,
+        Self::MadeAgain,
+        Self::Credited,
+        Self::Paid,
+        Self::PaymentReversed,
     ];
 }
 

@@ -1,7 +1,8 @@
 //! Bills of every kind that documents must hold.
 
 use crate::world::World;
-use pricing::bill::{Corrects, DocumentKind, Issue, Status, document, issued};
+use pricing::bill::{Ask, Correction, Corrects, DocumentKind, Issue, Issued, Status, document, issued};
+use pricing::number::Minor;
 
 /// One document.
 pub(crate) struct Case {
@@ -134,6 +135,24 @@ fn credits(kind: &str, name: &'static str) -> Case {
     case(name, world, "2026-02-01T00:00:00Z")
 }
 
+/// What a person gives back of an invoice of two rates with prepaid money on it.
+fn given_back(name: &'static str, ask: &Ask) -> Case {
+    let mut world = rich(BERLIN, "vat19");
+    let money = "credits: [{id: money, customer: c, kind: prepaid, amount: 7.00, currency: EUR}]";
+    world.apply(money, "2025-12-01");
+    world.bill("2026-02-01T00:00:00Z");
+    let invoice = Issued::read(&issue(&world, None)).unwrap();
+    let (bill, seller) = (world.bills.last().unwrap(), world.seller());
+    let seller = seller.as_ref().map(|seller| &seller.id);
+    let correction =
+        Correction { invoice: &invoice, earlier: &[], party: &bill.party, seller, ask, reason: "outage of 3 January" };
+    let note = correction.bill().unwrap();
+    let (number, issue_date) = (invoice.number.clone(), invoice.issue_date.clone());
+    world.bills.push(note);
+    let corrects = Corrects { number, issue_date, reason: "outage of 3 January".to_owned() };
+    Case { name, json: issue(&world, Some(&corrects)) }
+}
+
 /// Every case that electronic invoices cover.
 pub(crate) fn all() -> Vec<Case> {
     let end = "2026-02-01T00:00:00Z";
@@ -154,6 +173,8 @@ pub(crate) fn all() -> Vec<Case> {
         credit_note(),
         adjustment(),
         rounding(),
+        given_back("void", &Ask::Rest),
+        given_back("amount_given_back", &Ask::Amount(Minor(1_190))),
     ]
 }
 

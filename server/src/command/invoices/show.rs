@@ -25,6 +25,15 @@ pub(crate) struct Shown {
     /// Why it is held; empty where it is not.
     reason: String,
     test: bool,
+    /// What was paid and set off.
+    entries: Vec<v1::Entry>,
+    /// What is left to pay, and how it stands; empty before it is issued.
+    left: String,
+    standing: String,
+    is_voided: bool,
+    /// Credit notes on it, and invoices of its bill that were voided before.
+    credit_notes: Vec<String>,
+    voided: Vec<String>,
     /// No bill: what one would be.
     preview: bool,
 }
@@ -39,9 +48,24 @@ impl Shown {
 impl From<v1::GetInvoiceResponse> for Shown {
     fn from(answer: v1::GetInvoiceResponse) -> Self {
         let issued = crate::client::instant_text(answer.issued.as_ref());
-        let reason = answer.summary.map(|summary| summary.reason).unwrap_or_default();
-        let v1::GetInvoiceResponse { document, due_date, test, .. } = answer;
-        Self { document, issued, due_date, reason, test, preview: false }
+        let v1::GetInvoiceResponse { summary, document, due_date, test, entries, credit_notes, voided, .. } = answer;
+        let summary = summary.unwrap_or_default();
+        let (standing, is_voided) = (super::list::payment(&summary), summary.status == "voided");
+        let v1::InvoiceSummary { reason, left, .. } = summary;
+        Self {
+            document,
+            issued,
+            due_date,
+            reason,
+            test,
+            entries,
+            left,
+            standing,
+            is_voided,
+            credit_notes,
+            voided,
+            preview: false,
+        }
     }
 }
 
@@ -58,6 +82,7 @@ pub(crate) fn text(shown: &Shown) -> Result<String> {
     out.push_str(&lines(&document, &apportioned).text());
     out.push('\n');
     let _ = foot(&document, !apportioned.is_empty(), &mut out);
+    let _ = since(&document, shown, &mut out);
     Ok(out)
 }
 
@@ -79,7 +104,9 @@ fn head(document: &Value, shown: &Shown, out: &mut String) -> std::fmt::Result {
         number if field(document, "total").starts_with('-') => format!("Credit note {number}"),
         number => format!("Invoice {number}"),
     };
-    let status = if shown.preview { String::new() } else { field(document, "status").to_uppercase() };
+    // The document's own bytes never tell that it was voided.
+    let status = if shown.is_voided { "voided".to_owned() } else { field(document, "status") };
+    let status = if shown.preview { String::new() } else { status.to_uppercase() };
     let marks = [if shown.test { "TEST" } else { "" }, &status].into_iter().filter(|mark| !mark.is_empty());
     let marks = marks.collect::<Vec<_>>().join(" · ");
     let (period, zone) = (document.get("period").unwrap_or(&Value::Null), zone(document));
@@ -217,6 +244,39 @@ fn foot(document: &Value, apportioned: bool, out: &mut String) -> std::fmt::Resu
     let residue = field(document, "rounding_residue");
     if !is_zero(&residue) {
         writeln!(out, " Rounded off and carried on the customer's rounding account: {}", brief(&residue))?;
+    }
+    Ok(())
+}
+
+/// What the customer has left of its credits, and what came since the document was issued.
+fn since(document: &Value, shown: &Shown, out: &mut String) -> std::fmt::Result {
+    let currency = field(document, "currency");
+    for credit in of(document, "credits") {
+        let (id, kind, used) = (field(credit, "id"), field(credit, "kind"), field(credit, "used"));
+        let left = field(credit, "left");
+        let left = if left.is_empty() { String::new() } else { format!(", {} left", grouped(&left)) };
+        let what = if used.starts_with('-') { "given back" } else { "used here" };
+        writeln!(out, " Credit {id} ({kind}): {} {what}{left}", grouped(used.trim_start_matches('-')))?;
+    }
+    if !shown.voided.is_empty() {
+        writeln!(out, " Voided before: {}", shown.voided.join(", "))?;
+    }
+    if !shown.credit_notes.is_empty() {
+        wrap(&format!("Credit notes: {}", shown.credit_notes.join(", ")), out)?;
+    }
+    for entry in &shown.entries {
+        let amount = format!("{} {currency}", grouped(&entry.amount));
+        let words = match entry.kind.as_str() {
+            "payment" => format!("{}: {amount} paid {}", entry.date, entry.reference),
+            "credit" => format!("{amount} set off by credit note {}", entry.of),
+            "write_off" => format!("{amount} written off: {}", entry.reason),
+            _ => format!("'{}' taken back: {}", entry.of, entry.reason),
+        };
+        let mark = if entry.reversed { " (taken back)" } else { "" };
+        wrap(&format!("{}{mark} [{}]", words.trim_end(), entry.id), out)?;
+    }
+    if !shown.left.is_empty() && (!shown.entries.is_empty() || is_zero(&shown.left)) {
+        writeln!(out, " Left: {} {currency}, {}", grouped(&shown.left), shown.standing)?;
     }
     Ok(())
 }

@@ -31,17 +31,20 @@ fn parse(text: &str) -> Result<Value, Broken> {
 
 /// Each document's lines sum to its total, each within one minor unit of exact, and the rounding account stays small.
 pub(super) fn printed(books: &Books, workload: &Workload) -> Checked {
-    let cent = BigRational::new(1.into(), 100.into());
+    let cent = cent();
     let mut accounts: BTreeMap<&str, BTreeMap<i64, BigRational>> = BTreeMap::new();
     let issued = books.invoices.values().map(|invoice| (invoice.bill.as_str(), invoice.canonical.as_str()));
     let skipped = books.bills.iter().filter(|(_, bill)| bill.status == Status::Skipped);
     let skipped = skipped.filter_map(|(id, bill)| Some((id.as_str(), bill.document.as_deref()?)));
+    let mut taken_back = BTreeSet::new();
     for (id, text) in issued.chain(skipped) {
         let document = parse(text)?;
         let (mut sum, mut sum_exact) = (BigRational::zero(), BigRational::zero());
         for line in lines(&document) {
             let (amount, exact) = (number(line, "amount")?, number(line, "amount_exact")?);
-            let is_rounding = line.get("kind").and_then(Value::as_str) == Some("rounding");
+            // On a credit note it is goodwill as any other line.
+            let is_billed = line.get("corrects_line").is_none();
+            let is_rounding = is_billed && line.get("kind").and_then(Value::as_str) == Some("rounding");
             if (&amount - &exact).abs() > cent || (is_rounding && !exact.is_zero()) {
                 return Err(broken(Invariant::Mon3, format!("bill {id}: a line is printed too far off: {line}")));
             }
@@ -56,13 +59,17 @@ pub(super) fn printed(books: &Books, workload: &Workload) -> Checked {
             return Err(broken(Invariant::Mon3, format!("bill {id} does not add up: {text}")));
         }
         let (customer, end) = name(books, id)?;
-        accounts.entry(customer).or_default().insert(end, residue);
+        *accounts.entry(customer).or_default().entry(end).or_default() += residue;
+        if document.get("corrects").is_some_and(|corrects| corrects.get("reason").is_some()) {
+            taken_back.insert(customer);
+        }
     }
     for (customer, residues) in accounts {
         let mut account = BigRational::zero();
         for (end, residue) in residues {
             account += residue;
-            if account.abs() >= cent {
+            // Between a void and the bill that is made again, a part of the account is missing.
+            if account.abs() >= cent && !taken_back.contains(customer) {
                 let what = format!("customer {customer}: the rounding account holds {account} after the bill of {end}");
                 return Err(broken(Invariant::Mon3, what));
             }
@@ -71,11 +78,36 @@ pub(super) fn printed(books: &Books, workload: &Workload) -> Checked {
     Ok(())
 }
 
+fn cent() -> BigRational {
+    BigRational::new(1.into(), 100.into())
+}
+
+/// What a customer's documents have rounded off in all is less than a cent, whatever was taken back and made again.
+fn rounded(books: &Books, customer: &str) -> Checked {
+    let own = |id: &str| books.bills.get(id).is_some_and(|bill| bill.customer.as_str() == customer);
+    let issued = books.invoices.values().filter(|invoice| own(&invoice.bill));
+    let skipped = books.bills.iter().filter(|(id, bill)| own(id) && bill.status == Status::Skipped);
+    let skipped = skipped.filter_map(|(_, bill)| bill.document.as_deref());
+    let mut account = BigRational::zero();
+    for text in issued.map(|invoice| invoice.canonical.as_str()).chain(skipped) {
+        account += number(&parse(text)?, "rounding_residue")?;
+    }
+    if account.abs() < cent() {
+        return Ok(());
+    }
+    Err(broken(Invariant::Mon3, format!("customer {customer}: in all {account} was rounded off")))
+}
+
 /// A document's tax: once for each rate, on the printed sums under it.
 fn taxed(document: &Value, included: bool) -> Result<BigRational, Broken> {
     let mut sum = BigRational::zero();
     for tax in document.get("taxes").and_then(Value::as_array).into_iter().flatten() {
         let (net, rate, found) = (number(tax, "net")?, number(tax, "rate")?, number(tax, "tax")?);
+        if document.get("corrects").is_some_and(|corrects| corrects.get("reason").is_some()) {
+            // Of a part of an invoice: what is left of its tax is what is left of the invoice's.
+            sum += found;
+            continue;
+        }
         let one = BigRational::from_integer(1.into());
         let exact = if included { (net + &found) * &rate / (one + &rate) } else { net * rate };
         let hundred = BigRational::from_integer(100.into());
@@ -95,22 +127,34 @@ fn name<'a>(books: &'a Books, id: &str) -> Result<(&'a str, i64), Broken> {
     Ok((bill.customer.as_str(), bill.period.end.nanos()))
 }
 
-/// Numbers run without gaps, hashes chain, and a bill has one document.
+/// Numbers run without gaps, hashes chain, and of a bill one document stands; those that were voided leave nothing.
 pub(super) fn numbered(books: &Books) -> Checked {
     let mut series: BTreeMap<&str, BTreeMap<u64, (&str, &invoicer::ledger::Invoice)>> = BTreeMap::new();
-    let mut bills = BTreeSet::new();
+    let mut standing = BTreeSet::new();
     for (number, invoice) in &books.invoices {
-        if !bills.insert(&invoice.bill) {
+        let apart = format!("{}/{number}", invoice.bill);
+        let row = |id: &str, status| {
+            books.bills.get(id).is_some_and(|bill| bill.status == status && bill.number.as_ref() == Some(number))
+        };
+        let stands = row(&invoice.bill, Status::Issued);
+        let is_listed = match &invoice.credit {
+            Some(_) => row(&apart, Status::Issued),
+            None => stands || row(&apart, Status::Voided),
+        };
+        if !is_listed {
+            let stored = books.bills.get(&invoice.bill);
+            return Err(broken(Invariant::Inv1, format!("invoice {number} and its bill differ: {stored:?}")));
+        }
+        if invoice.credit.is_none() && stands && !standing.insert(&invoice.bill) {
             return Err(broken(Invariant::Inv1, format!("bill {} has two invoices", invoice.bill)));
         }
-        let stored = books.bills.get(&invoice.bill);
-        if stored.is_none_or(|bill| bill.status != Status::Issued || bill.number.as_ref() != Some(number)) {
-            return Err(broken(Invariant::Inv1, format!("invoice {number} and its bill differ: {stored:?}")));
+        if invoice.credit.is_none() && !stands {
+            voided(books, number)?;
         }
         series.entry(&invoice.series).or_default().insert(invoice.sequence, (number, invoice));
     }
-    let unnumbered = |bill: &&invoicer::ledger::StoredBill| bill.status == Status::Issued;
-    if books.bills.values().filter(unnumbered).count() != books.invoices.len() {
+    let numbered = |bill: &&invoicer::ledger::StoredBill| matches!(bill.status, Status::Issued | Status::Voided);
+    if books.bills.values().filter(numbered).count() != books.invoices.len() {
         return Err(broken(Invariant::Inv1, "an issued bill has no invoice"));
     }
     for (name, all) in series {
@@ -128,11 +172,30 @@ pub(super) fn numbered(books: &Books) -> Checked {
     Ok(())
 }
 
+/// An invoice that was voided and its credit notes come to nothing, exact and printed.
+fn voided(books: &Books, invoice: &str) -> Checked {
+    for name in ["net_exact", "net", "total"] {
+        let mut sum = BigRational::zero();
+        for (number, document) in &books.invoices {
+            if number == invoice || document.credit.as_ref().is_some_and(|credit| credit.invoice == invoice) {
+                sum += self::number(&parse(&document.canonical)?, name)?;
+            }
+        }
+        if !sum.is_zero() {
+            return Err(broken(Invariant::Inv1, format!("of the voided invoice {invoice}, {sum} is left as {name}")));
+        }
+    }
+    Ok(())
+}
+
 /// What was seen of bills.
 pub(super) fn sight(books: &Books, sightings: &mut Sightings) {
     for bill in books.bills.values() {
         if bill.reason.as_ref().is_some_and(|reason| reason.contains("parked")) {
             sightings.see(Sighting::HeldForParked);
+        }
+        if bill.again.is_some() {
+            sightings.see(Sighting::MadeAgain);
         }
         if bill.status == Status::Skipped {
             sightings.see(Sighting::SkippedZero);
@@ -149,7 +212,7 @@ pub(super) fn settled(books: &Books, workload: &Workload, history: &History) -> 
             .bills
             .values()
             .filter(|bill| bill.customer.as_str() == customer.id)
-            .filter(|bill| matches!(bill.status, Status::Issued | Status::Skipped))
+            .filter(|bill| matches!(bill.status, Status::Issued | Status::Skipped) && bill.corrects.is_none())
             .map(|bill| (bill.period.end.nanos(), bill))
             .collect();
         // Grace and review, and an hour for manifests that came late.
@@ -167,6 +230,7 @@ pub(super) fn settled(books: &Books, workload: &Workload, history: &History) -> 
                 return Err(broken(Invariant::Liv1, what));
             }
         }
+        rounded(books, &customer.id)?;
         let Some(until) = own.keys().last().copied() else { continue };
         let mut paid = BigRational::zero();
         for bill in own.values() {
