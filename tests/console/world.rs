@@ -130,7 +130,7 @@ sellers: [{id: main, name: MARKUP, address: {city: MARKUP, country: DE}, prefix:
 taxes: [{id: vat19, category: S, rate: 19%}]
 customers:
   - {id: c-1, name: Nordwind, address: {city: Berlin, country: DE}, tax: vat19}
-  - {id: c-2, name: MARKUP, address: {street: MARKUP, city: MARKUP, country: DE}, email: MARKUP, tax: vat19}
+  - {id: c-2, name: MARKUP, address: {street: MARKUP, city: MARKUP, country: DE}, tax: vat19}
 subscriptions:
   - {id: s-1, customer: c-1, plan: payg, from: 2026-01-01}
   - {id: s-2, customer: c-2, plan: payg, from: 2026-01-01}
