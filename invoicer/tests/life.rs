@@ -6,7 +6,7 @@ mod support;
 
 use proto::v1;
 use proto::v1::invoice_service_server::InvoiceService as _;
-use storage::books::Books as _;
+use storage::books::{AuditQuery, Books as _};
 use support::{CATALOG, System, acme, call};
 use tonic::Code;
 
@@ -38,7 +38,7 @@ async fn nothing_is_issued_without_an_approval_of_what_it_says() {
     assert_eq!((approved.status.as_str(), approved.total.as_str()), ("issued", "3.50"));
     let next = system.get(FEBRUARY).await.unwrap().summary.unwrap();
     assert_eq!(next.status, "skipped", "a bill of zeros, approved, follows at once");
-    let audit = system.world.books.audit(Some(&acme()), 0, 1_000).await.unwrap();
+    let audit = system.world.books.audit(&AuditQuery::all(Some(&acme()), 0, 1_000)).await.unwrap();
     let approved: Vec<&str> =
         audit.iter().filter(|entry| entry.action == "approve").map(|entry| entry.who.as_str()).collect();
     assert_eq!(approved, ["acme-finance", "acme-finance"]);
