@@ -31,6 +31,7 @@ use crate::publisher::Publisher;
 use crate::webhooks::Outside;
 use access::Access;
 use pricing::time::Instant;
+use proto::status::Problem;
 use proto::v1::admin_service_server::AdminServiceServer;
 use proto::v1::audit_service_server::AuditServiceServer;
 use proto::v1::catalog_service_server::CatalogServiceServer;
@@ -90,6 +91,14 @@ impl Services {
             check: Arc::new(check),
             logos: None,
         }
+    }
+
+    /// Refuses a call without a key that is known, before anything of its body is read.
+    ///
+    /// # Errors
+    /// No key came, or nobody holds it.
+    pub async fn admit(&self, key: Option<&str>) -> Result<(), Problem> {
+        self.access.holder(key).await.map(drop)
     }
 
     /// `CatalogService`.

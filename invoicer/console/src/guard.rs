@@ -12,6 +12,8 @@ use axum::response::{IntoResponse, Redirect, Response};
 
 /// A form has at most so many bytes.
 const FORM_BYTES_MAX: usize = 4 << 20;
+/// That of somebody who is not known yet.
+const GUEST_FORM_BYTES_MAX: usize = 16 << 10;
 
 /// Scripts, styles and forms are ours alone, and no page stands in another one's frame.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; form-action 'self'; \
@@ -61,12 +63,22 @@ async fn admitted(console: Console, access: Access, request: Request) -> Result<
     let query = fields::Fields::read(parts.uri.query().unwrap_or_default().as_bytes());
     let mut form = fields::Fields::default();
     let mut body = body;
+    // Who it is comes first: nobody else's form is read.
+    let person = match (&shown, access) {
+        (Some(token), Access::Only(_)) => console.sessions().find(token).await,
+        _ => Ok(None),
+    };
+    let person = person.map_err(|error| Box::new(Fault::from(error).into_response()))?;
     if parts.method == Method::POST {
         if !is_from_here(&parts) {
             return Err(refused("The request came from another site."));
         }
+        if matches!(access, Access::Only(_)) && person.is_none() {
+            return Err(Box::new(to_sign_in(&parts)));
+        }
+        let bytes_max = if person.is_some() { FORM_BYTES_MAX } else { GUEST_FORM_BYTES_MAX };
         let taken = std::mem::take(&mut body);
-        let taken = axum::body::to_bytes(taken, FORM_BYTES_MAX).await;
+        let taken = axum::body::to_bytes(taken, bytes_max).await;
         form = fields::Fields::read(&taken.map_err(|_| refused("The form is too large."))?);
         if !shown.as_ref().is_some_and(|token| token.vouches_for(form.get("form"))) {
             return Err(refused("The form is too old, or no page of this console. Load the page again."));
@@ -75,11 +87,6 @@ async fn admitted(console: Console, access: Access, request: Request) -> Result<
     let token = shown.clone().unwrap_or_else(Token::new);
     let guest = Guest { console: console.clone(), token, is_new: shown.is_none(), is_secure, query, form };
     if let Access::Only(roles) = access {
-        let person = match &shown {
-            Some(token) => console.sessions().find(token).await,
-            None => Ok(None),
-        };
-        let person = person.map_err(|error| Box::new(Fault::from(error).into_response()))?;
         let Some(person) = person else { return Err(Box::new(to_sign_in(&parts))) };
         let visit = Visit { guest: guest.clone(), person };
         if !visit.has(roles) {

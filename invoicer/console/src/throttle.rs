@@ -42,8 +42,10 @@ impl Throttle {
         let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
         if names.len() >= NAMES_MAX && !names.contains_key(name) {
             names.retain(|_, tries| now.duration_since(tries.last) < FORGOTTEN);
-            if names.len() >= NAMES_MAX {
-                return Err(WAIT_MAX);
+            // Whoever fills it with names that nobody has keeps nobody else out.
+            let oldest = names.iter().min_by_key(|(_, tries)| tries.last).map(|(name, _)| name.clone());
+            if let Some(oldest) = oldest.filter(|_| names.len() >= NAMES_MAX) {
+                names.remove(&oldest);
             }
         }
         let tries = names.entry(name.to_owned()).or_insert(Tries { count: 0, last: now });
@@ -90,6 +92,11 @@ mod tests {
         assert!(throttle.admit("ben").is_ok(), "one name does not hold up another");
         throttle.forget("anna");
         assert!(throttle.admit("anna").is_ok(), "who signed in begins anew");
+        for other in 0..2 * super::NAMES_MAX {
+            assert!(throttle.admit(&format!("nobody-{other}")).is_ok(), "many names hold up no other");
+        }
+        let kept = throttle.names.lock().expect("nobody panicked").len();
+        assert!(kept <= super::NAMES_MAX, "{kept} names are kept");
         let waits = [FREE - 1, FREE, FREE + 3, FREE + 100].map(wait);
         assert_eq!(waits, [Duration::ZERO, Duration::from_secs(1), Duration::from_secs(8), WAIT_MAX]);
     }

@@ -43,8 +43,13 @@ fn fields(shape: &Shape, line: &Line) -> [String; 20] {
     ]
 }
 
-/// A field as RFC 4180 wants it.
+/// A field as RFC 4180 wants it. A text that a spreadsheet would run as a formula is led by an apostrophe; numbers stay as
+/// they are.
 pub(crate) fn quoted(field: &str) -> String {
+    let is_number = field.trim_start_matches('-').bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    if field.starts_with(['=', '+', '-', '@', '\t', '\r']) && !is_number {
+        return format!("\"'{}\"", field.replace('"', "\"\""));
+    }
     if field.contains([',', '"', '\r', '\n']) {
         format!("\"{}\"", field.replace('"', "\"\""))
     } else {

@@ -70,7 +70,7 @@ impl Closer {
                     "nothing is left to be paid of {number}; there is nothing to write off"
                 )));
             }
-            let name = format!("write-off-{}", receivable.entries.len() + 1);
+            let name = free(receivable, "write-off");
             Ok(Some((name, What::WriteOff { reason: reason.to_owned() }, left)))
         };
         self.enter(tenant, number, who, "write_off", add).await
@@ -103,7 +103,7 @@ impl Closer {
             if receivable.is_reversed(entry) {
                 return Ok(None);
             }
-            let name = format!("reversal-{}", receivable.entries.len() + 1);
+            let name = free(receivable, "reversal");
             let what = What::Reversal { of: entry.to_owned(), reason: reason.to_owned() };
             Ok(Some((name, what, known.amount)))
         };
@@ -158,4 +158,10 @@ impl Closer {
         let invoice = self.document(tenant, number).await?;
         Receivable::of(&invoice).map_err(|error| Error::bill(format!("invoice {number}: {error}")))
     }
+}
+
+/// A name for an entry that no caller chose: payments bear names of their callers' choice, this one, too.
+fn free(receivable: &Receivable, word: &str) -> String {
+    let names = (receivable.entries.len() + 1..).map(|number| format!("{word}-{number}"));
+    names.into_iter().find(|name| receivable.entry(name).is_none()).unwrap_or_default()
 }

@@ -81,7 +81,7 @@ impl Access {
     pub(super) async fn caller(&self, metadata: &MetadataMap, scope: Scope) -> Result<Caller, Problem> {
         let caller = match &self.acting {
             Some(caller) => caller.clone(),
-            None => self.holder(metadata).await?,
+            None => self.holder(status::bearer(metadata)).await?,
         };
         if !allows(caller.scope, scope) {
             let message =
@@ -92,8 +92,8 @@ impl Access {
     }
 
     /// Who holds the key that came with the call.
-    async fn holder(&self, metadata: &MetadataMap) -> Result<Caller, Problem> {
-        let key = status::bearer(metadata).ok_or_else(|| {
+    pub(super) async fn holder(&self, key: Option<&str>) -> Result<Caller, Problem> {
+        let key = key.ok_or_else(|| {
             Problem::unauthenticated(
                 Code::KeyMissing,
                 "no key came with the call; send metadata `authorization: Bearer KEY`",

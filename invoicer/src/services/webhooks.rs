@@ -75,8 +75,10 @@ impl WebhookService for Webhooks {
         let endpoint = self.known(&granted.tenant, &id).await?;
         let secrets = self.secrets(&granted.tenant, &id).await?;
         let rotated = secrets.value.rotated(self.random()?, self.services.publisher.wall());
-        let mut draft = self.draft(&granted, "webhook");
+        let mut draft = self.draft(&granted, "webhook_secret");
         put(&mut draft, Some(&granted.tenant), id.as_str(), Some(secrets.revision), &rotated)?;
+        // No secret stands in the audit log; who changed it, and when, stands there with the webhook as it is.
+        put(&mut draft, Some(&granted.tenant), id.as_str(), Some(endpoint.revision), &endpoint.value)?;
         self.commit(draft).await?;
         Ok(Response::new(shown(&id, &endpoint.value, rotated)))
     }

@@ -15,10 +15,15 @@ use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, Value};
 use proto::code::Code;
 use proto::status::Problem;
 use serde_json::Value as Json;
+use std::time::Duration;
 use tokio_stream::StreamExt;
 
-/// The longest body: as long as a record of the log can be.
-pub(super) const BODY_BYTES_MAX: usize = 16 << 20;
+/// The longest body that is one file or entry: as long as a record of the log can be.
+const BODY_BYTES_MAX: usize = 16 << 20;
+/// The longest of other calls: its values take a multiple of it in memory.
+const FIELDS_BYTES_MAX: usize = 1 << 20;
+/// A body has to come within so long.
+const BODY_WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// The bytes of the message that a request is.
 pub(super) async fn message(
@@ -42,7 +47,10 @@ pub(super) async fn message(
     }
     let outside = DynamicMessage::deserialize(call.rpc.input(), Json::Object(fields));
     let outside = outside.map_err(|error| malformed(format!("path or query are not what this call takes: {error}")))?;
-    let body = whole(body).await?;
+    let bytes_max = if call.body.is_some() { BODY_BYTES_MAX } else { FIELDS_BYTES_MAX };
+    let body = tokio::time::timeout(BODY_WAIT_MAX, whole(body, bytes_max)).await;
+    let body =
+        body.map_err(|_| malformed(format!("the body did not come to its end within {} s", BODY_WAIT_MAX.as_secs())))??;
     if body.is_empty() {
         return Ok(outside.encode_to_vec().into());
     }
@@ -119,12 +127,12 @@ fn scalar(field: &FieldDescriptor, value: String) -> Json {
 }
 
 /// The whole body, if it is short enough.
-async fn whole(body: Body) -> Result<Bytes, Problem> {
+async fn whole(body: Body, bytes_max: usize) -> Result<Bytes, Problem> {
     let (mut whole, mut pieces) = (BytesMut::new(), body.into_data_stream());
     while let Some(piece) = pieces.next().await {
         let piece = piece.map_err(|error| malformed(format!("the body could not be read to its end: {error}")))?;
-        if whole.len() + piece.len() > BODY_BYTES_MAX {
-            let message = format!("the body is longer than {BODY_BYTES_MAX} bytes; declare less at once");
+        if whole.len() + piece.len() > bytes_max {
+            let message = format!("the body is longer than {bytes_max} bytes; send less at once");
             return Err(Problem::too_large(Code::RequestTooLarge, message));
         }
         whole.extend_from_slice(&piece);

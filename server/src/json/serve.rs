@@ -12,6 +12,7 @@ use axum::routing::any;
 use bytes::{Buf, BufMut, Bytes};
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method};
+use invoicer::services::Services;
 use prost_reflect::DynamicMessage;
 use proto::code::Code;
 use proto::status::{self, Problem, TENANT_KEY};
@@ -27,6 +28,8 @@ struct Transcoder {
     calls: Arc<Calls>,
     /// The services, as gRPC reaches them.
     services: axum::Router,
+    /// Who knows keys.
+    keys: Services,
 }
 
 /// Messages that are encoded already.
@@ -36,12 +39,12 @@ struct Encoded;
 /// What an answer may hold, as of the services.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 
-/// The services in JSON under `/v1`, answered by `services`.
+/// The services in JSON under `/v1`, answered by `services` for callers that `keys` knows.
 ///
 /// # Errors
 /// The contract's options cannot be served.
-pub(crate) fn router(services: axum::Router) -> failure::Result<axum::Router> {
-    let transcoder = Transcoder { calls: Arc::new(Calls::read()?), services };
+pub(crate) fn router(services: axum::Router, keys: Services) -> failure::Result<axum::Router> {
+    let transcoder = Transcoder { calls: Arc::new(Calls::read()?), services, keys };
     Ok(axum::Router::new().route("/v1/{*path}", any(take)).with_state(transcoder))
 }
 
@@ -69,11 +72,8 @@ impl Transcoder {
     async fn answer(&self, call: &Call, captures: Captures, request: Request) -> Result<Response, Problem> {
         let (head, body) = request.into_parts();
         let metadata = metadata(&head.headers)?;
-        if status::bearer_http(&head.headers).is_none() {
-            // The service would say the same, but read the body first.
-            let message = "no key came with the request; send the header `Authorization: Bearer KEY`";
-            return Err(Problem::unauthenticated(Code::KeyMissing, message));
-        }
+        // The service would say the same, but read the body first.
+        self.keys.admit(status::bearer_http(&head.headers)).await?;
         let message = request::message(call, captures, &head.uri, &head.headers, body).await?;
         let mut asked = tonic::Request::new(message);
         for (key, value) in metadata {

@@ -17,8 +17,9 @@ use axum::routing::get;
 use console::Console;
 use ingest::{Catalogs, Ingest};
 use invoicer::Invoicer;
+use invoicer::services::Services;
 use invoicer::webhooks::Outside;
-use proto::status::Problem;
+use proto::status::{self, Problem};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -132,9 +133,9 @@ pub(super) fn services(
             .add_service(services.webhooks(outside.clone()))
             .into_axum_router()
             .reset_fallback();
-        let grpc = changing.merge(others);
+        let grpc = changing.merge(others).layer(axum::middleware::from_fn_with_state(services.clone(), key_first));
         let console = Console::new(services.clone(), console).router();
-        all = all.merge(json::router(grpc.clone())?).merge(grpc).merge(console);
+        all = all.merge(json::router(grpc.clone(), services.clone())?).merge(grpc).merge(console);
     }
     Ok(all.fallback(unknown))
 }
@@ -234,6 +235,14 @@ async fn refreshed(State(refresh): State<Refresh>, request: Request, next: Next)
         tracing::warn!(%reason, "the catalogs cannot be read; ingest goes on with the last ones");
     }
     response
+}
+
+/// Nobody's call is read before its key is known: messages may be large.
+async fn key_first(State(services): State<Services>, request: Request, next: Next) -> Response {
+    match services.admit(status::bearer_http(request.headers())).await {
+        Ok(()) => next.run(request).await,
+        Err(problem) => problem.to_status().into_http(),
+    }
 }
 
 /// What is not there, in the caller's own language.

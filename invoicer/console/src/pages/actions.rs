@@ -4,6 +4,7 @@ use crate::fields::link;
 use crate::html::{self, Page, Section};
 use crate::visit::{Answer, Fault, Visit};
 use crate::words;
+use axum::http::StatusCode;
 use maud::html;
 use proto::v1;
 use proto::v1::invoice_service_server::InvoiceService;
@@ -109,6 +110,9 @@ pub(crate) async fn export(visit: Visit) -> Result<Answer, Fault> {
 /// Recomputes a bill from charges and catalog.
 pub(crate) async fn check(visit: Visit) -> Result<Answer, Fault> {
     let id = visit.query("id");
+    if id.is_empty() {
+        return Err(Fault::new(StatusCode::BAD_REQUEST, "Which bill? The link names none."));
+    }
     let asked = Request::new(v1::CheckRequest { id: id.to_owned() });
     let report = InvoiceService::check(&visit.reading(), asked).await?.into_inner();
     let body = html! {

@@ -16,8 +16,6 @@ use tonic::Request;
 const PATH: &str = "/console/leaks";
 /// Arrivals on a page.
 const PAGE: u32 = 100;
-/// Pages of a thousand that are gone through for what became of parked events.
-const PAGES_MAX: usize = 20;
 
 /// A kind of arrival that was not charged.
 pub(crate) struct Kind {
@@ -126,18 +124,26 @@ pub(crate) async fn read(
     size: u32,
     page: &str,
 ) -> Result<(Vec<Outcome>, String), Fault> {
-    let asked = v1::OutcomesRequest {
+    let mut asked = v1::OutcomesRequest {
         customer: customer.to_owned(),
         kinds: vec![kind.to_owned()],
         page_size: size,
         page_token: page.to_owned(),
     };
-    let (mut found, next) = ask(visit, asked).await?;
-    if kind == "parked" && !found.is_empty() {
-        let over = explained(visit, customer).await?;
-        found.retain(|outcome| !over.contains(&place(outcome)));
+    let (mut found, mut next) = ask(visit, asked.clone()).await?;
+    if kind != "parked" || found.is_empty() {
+        return Ok((found, next));
     }
-    Ok((found, next))
+    let over = explained(visit, customer).await?;
+    loop {
+        found.retain(|outcome| !over.contains(&place(outcome)));
+        // A page of nothing but what was explained since says nothing of the pages after it.
+        if !found.is_empty() || next.is_empty() {
+            return Ok((found, next));
+        }
+        asked.page_token = next;
+        (found, next) = ask(visit, asked.clone()).await?;
+    }
 }
 
 /// Parked events that something explained, or that waited too long.
@@ -149,15 +155,14 @@ async fn explained(visit: &Visit, customer: &str) -> Result<BTreeSet<(Shard, Off
         page_token: String::new(),
     };
     let mut places = BTreeSet::new();
-    for _ in 0..PAGES_MAX {
+    loop {
         let (found, next) = ask(visit, asked.clone()).await?;
         places.extend(found.iter().map(place));
         if next.is_empty() {
-            break;
+            return Ok(places);
         }
         asked.page_token = next;
     }
-    Ok(places)
 }
 
 async fn ask(visit: &Visit, asked: v1::OutcomesRequest) -> Result<(Vec<Outcome>, String), Fault> {

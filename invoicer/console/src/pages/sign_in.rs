@@ -10,6 +10,10 @@ use std::time::Duration;
 
 /// Where it begins without another wish.
 const START: &str = "/console";
+/// Nobody has a longer name.
+const NAME_BYTES_MAX: usize = 256;
+/// Nobody has a longer password: what is longer is not worth a costly check.
+const PASSWORD_BYTES_MAX: usize = 1 << 10;
 
 pub(crate) async fn page(guest: Guest) -> Response {
     let shown = form(&guest, guest.query.get("to"), "", None);
@@ -39,16 +43,23 @@ pub(crate) async fn out(visit: Visit) -> Result<Answer, Fault> {
 /// A session under a token that nobody had before.
 async fn signed_in(guest: &Guest, name: &str) -> Result<Token, Fault> {
     let (console, password) = (&guest.console, guest.form.get("password").to_owned());
+    if name.len() > NAME_BYTES_MAX || password.len() > PASSWORD_BYTES_MAX {
+        return Err(wrong());
+    }
     console.throttle().admit(name).map_err(too_many)?;
     let _turn = console.throttle().check().await;
     let person = console.services().people().signed_in(name, password).await?;
     let Some(person) = person else {
         tracing::info!("a sign-in to the console was refused");
-        return Err(Fault::new(StatusCode::UNAUTHORIZED, "Name or password is wrong."));
+        return Err(wrong());
     };
     console.throttle().forget(name);
     console.sessions().end(&guest.token).await?;
     Ok(console.sessions().begin(&person).await?)
+}
+
+fn wrong() -> Fault {
+    Fault::new(StatusCode::UNAUTHORIZED, "Name or password is wrong.")
 }
 
 fn too_many(wait: Duration) -> Fault {
