@@ -114,7 +114,8 @@ fn ends(desk: &Desk, customer: &Customer, currency: Currency, now: Instant) -> B
 fn runs_to(customer: &Customer, end: Instant, now: Instant) -> Customer {
     let is_on_it = |subscription: &&Subscription| match subscription.period_at(now) {
         Some((period, ..)) => period.end >= end,
-        None => subscription.until().is_some_and(|until| until <= now),
+        // What begins with the bill's end pays its fee in advance on it.
+        None => subscription.until().is_some_and(|until| until <= now) || subscription.from() == Some(end),
     };
     Customer { subscriptions: customer.subscriptions.iter().filter(is_on_it).cloned().collect(), ..customer.clone() }
 }

@@ -87,7 +87,9 @@ pub(super) async fn check(client: &Client, options: &Options) -> Result<(), Erro
         let types = of_table.map(|column| (column.name.as_str(), column.r#type.as_str())).collect();
         if let Some(reason) = table.misfit(found, &types, options.quorum.is_some()) {
             return Err(refused(&format!(
-                "{place} cannot hold charges: {reason}; run `farthing migrate`, or move it away first so that it is made anew"
+                "{place} cannot hold charges: {reason}; run `farthing migrate`; where that does not help, move charges, \
+                 manifests, outcomes and boundaries away together, so that all are made anew: a boundary without its charges \
+                 loses them"
             )));
         }
     }
