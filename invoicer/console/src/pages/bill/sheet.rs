@@ -37,7 +37,7 @@ pub(super) fn sheet(bill: &Bill) -> Markup {
                         }
                     }
                     tr.sum { th scope="row" { "Total" } td.n { (words::money(&document.total, currency)) } }
-                    @if document.prepaid.trim_matches(['0', '.']) != "" {
+                    @if !document.prepaid.trim_matches(['0', '.']).is_empty() {
                         tr { th scope="row" { "Prepaid" } td.n { (words::money(&document.prepaid, currency)) } }
                         tr.sum { th scope="row" { "Due" } td.n { (words::money(&document.due, currency)) } }
                     }
