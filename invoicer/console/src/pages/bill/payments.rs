@@ -19,7 +19,8 @@ pub(super) fn entries(visit: &Visit, bill: &Bill) -> Markup {
             @for entry in entries {
                 tr {
                     td { (words::entry(&entry.kind)) @if entry.reversed { " " span.badge { "Taken back" } } }
-                    td { @if entry.date.is_empty() { (words::instant(entry.recorded.as_ref()).map(|time| zone.date(time).to_string()).unwrap_or_default()) } @else { (entry.date) } }
+                    @let recorded = words::instant(entry.recorded.as_ref()).map(|time| zone.date(time).to_string());
+                    td { @if entry.date.is_empty() { (recorded.unwrap_or_default()) } @else { (entry.date) } }
                     td.n { (words::money(&entry.amount, currency)) }
                     td.id { (entry.reference) (entry.reason) @if entry.kind == "credit" { a href=(html::bill_link(&entry.of)) { (entry.of) } } }
                     td { (entry.who) }
