@@ -86,7 +86,7 @@ impl World {
         let mut events: Vec<Value> =
             (1..=120).map(|number| event(&format!("e-{number}"), "c-1", "call", &number.to_string())).collect();
         events.push(event(MARKUP, "c-2", "call", "7"));
-        events.push(event("unknown", "c-2", MARKUP.get(..60).unwrap(), "1"));
+        events.push(event("unknown", "c-2", MARKUP, "1"));
         events.push(event("free", "c-2", "free", "1"));
         let lines: String = events.iter().map(|event| format!("{event}\n")).collect();
         std::fs::write(&file, lines).unwrap();
