@@ -4,9 +4,9 @@ use crate::access::Credentials;
 use crate::metered::{Held, Metered};
 use crate::room::Room;
 use crate::service::{Active, Core, Entered};
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use pricing::id::TenantId;
-use prost::Message;
+use proto::raw::Reading;
 use proto::status::Problem;
 use proto::v1::IngestResponse;
 use std::convert::Infallible;
@@ -16,7 +16,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::codec::{Codec, CompressionEncoding, DecodeBuf, Decoder, EncodeBuf, Encoder};
+use tonic::codec::CompressionEncoding;
 use tonic::codegen::{Body, BoxFuture, Service, StdError};
 use tonic::{Code, Request, Response, Status, Streaming};
 
@@ -25,10 +25,6 @@ use tonic::{Code, Request, Response, Status, Streaming};
 pub struct Server {
     core: Arc<Core>,
 }
-
-/// Hands out messages as bytes.
-#[derive(Clone, Copy, Debug, Default)]
-struct Raw;
 
 struct Unary {
     core: Arc<Core>,
@@ -70,8 +66,8 @@ impl Server {
         Self { core }
     }
 
-    fn grpc(&self) -> tonic::server::Grpc<Raw> {
-        tonic::server::Grpc::new(Raw)
+    fn grpc(&self) -> tonic::server::Grpc<Reading<IngestResponse>> {
+        tonic::server::Grpc::new(Reading::default())
             .accept_compressed(CompressionEncoding::Gzip)
             .max_decoding_message_size(self.core.options.limits.request_bytes_max)
     }
@@ -246,40 +242,5 @@ impl FirstFailure {
 
     fn take(&self) -> Option<Problem> {
         self.problem.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-}
-
-// === impl Raw ===
-
-impl Codec for Raw {
-    type Encode = IngestResponse;
-    type Decode = Bytes;
-    type Encoder = Self;
-    type Decoder = Self;
-
-    fn encoder(&mut self) -> Self {
-        Self
-    }
-
-    fn decoder(&mut self) -> Self {
-        Self
-    }
-}
-
-impl Encoder for Raw {
-    type Item = IngestResponse;
-    type Error = Status;
-
-    fn encode(&mut self, item: IngestResponse, out: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        item.encode(out).map_err(|error| Status::internal(error.to_string()))
-    }
-}
-
-impl Decoder for Raw {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn decode(&mut self, input: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
-        Ok(Some(input.copy_to_bytes(input.remaining())))
     }
 }

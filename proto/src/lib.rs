@@ -2,6 +2,7 @@
 
 pub mod code;
 pub mod kind;
+pub mod raw;
 pub mod status;
 
 /// Messages, clients and servers of `farthing.v1`.

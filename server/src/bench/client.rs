@@ -3,13 +3,12 @@
 use super::load::Requests;
 use crate::client::Service;
 use crate::failure::{Failure, Result};
-use bytes::{Buf, BufMut, Bytes};
+use bytes::Bytes;
+use proto::raw::Encoded;
 use proto::v1;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::Status;
-use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 
 /// How a stream is driven.
 #[derive(Clone, Copy, Debug)]
@@ -29,7 +28,11 @@ pub(crate) async fn drive(service: Service, mut requests: Requests, drive: Drive
     grpc.ready().await.map_err(|error| Failure::refused(format_args!("{error:?}")))?;
     let path = http::uri::PathAndQuery::from_static("/farthing.v1.IngestService/IngestStream");
     let stream = tonic::Request::new(ReceiverStream::new(outgoing));
-    let mut answers = grpc.streaming(stream, path, Raw).await.map_err(Failure::refused)?.into_inner();
+    let mut answers = grpc
+        .streaming(stream, path, Encoded::<v1::IngestResponse>::default())
+        .await
+        .map_err(Failure::refused)?
+        .into_inner();
     let mut waiting: BTreeMap<u64, Instant> = BTreeMap::new();
     let mut waits = Vec::new();
     let mut sequence = 0;
@@ -60,45 +63,5 @@ pub(crate) async fn drive(service: Service, mut requests: Requests, drive: Drive
 async fn wait_until(due: Instant) {
     if due > Instant::now() {
         tokio::time::sleep_until(due.into()).await;
-    }
-}
-
-/// Requests go out as they were encoded before.
-#[derive(Clone, Copy, Debug, Default)]
-struct Raw;
-
-impl Codec for Raw {
-    type Encode = Bytes;
-    type Decode = v1::IngestResponse;
-    type Encoder = Self;
-    type Decoder = Self;
-
-    fn encoder(&mut self) -> Self {
-        Self
-    }
-
-    fn decoder(&mut self) -> Self {
-        Self
-    }
-}
-
-impl Encoder for Raw {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn encode(&mut self, item: Bytes, out: &mut EncodeBuf<'_>) -> std::result::Result<(), Status> {
-        out.reserve(item.len());
-        out.put_slice(&item);
-        Ok(())
-    }
-}
-
-impl Decoder for Raw {
-    type Item = v1::IngestResponse;
-    type Error = Status;
-
-    fn decode(&mut self, input: &mut DecodeBuf<'_>) -> std::result::Result<Option<v1::IngestResponse>, Status> {
-        let bytes = input.copy_to_bytes(input.remaining());
-        prost::Message::decode(bytes).map(Some).map_err(|error| Status::internal(error.to_string()))
     }
 }

@@ -9,17 +9,15 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use axum::routing::any;
-use bytes::{Buf, BufMut, Bytes};
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method};
 use invoicer::services::Services;
 use prost_reflect::DynamicMessage;
 use proto::code::Code;
+use proto::raw::Passing;
 use proto::status::{self, Problem, TENANT_KEY};
 use std::sync::Arc;
-use tonic::Status;
 use tonic::client::Grpc;
-use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::metadata::{Ascii, MetadataValue};
 
 /// What answers in JSON.
@@ -31,10 +29,6 @@ struct Transcoder {
     /// Who knows keys.
     keys: Services,
 }
-
-/// Messages that are encoded already.
-#[derive(Clone, Copy)]
-struct Encoded;
 
 /// What an answer may hold, as of the services.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
@@ -80,7 +74,7 @@ impl Transcoder {
             asked.metadata_mut().insert(key, value);
         }
         let mut services = Grpc::new(self.services.clone()).max_decoding_message_size(ANSWER_BYTES_MAX);
-        let answer = services.unary(asked, call.grpc.clone(), Encoded).await;
+        let answer = services.unary(asked, call.grpc.clone(), Passing::default()).await;
         let answer = answer.map_err(|status| Problem::from_status(&status))?.into_inner();
         let internal = |error: &dyn std::fmt::Display| Problem::internal(Code::Internal, error.to_string());
         let answer = DynamicMessage::decode(call.rpc.output(), answer).map_err(|error| internal(&error))?;
@@ -117,40 +111,4 @@ fn response(body: impl Into<Body>, media_type: HeaderValue) -> Response {
     let mut response = Response::new(body.into());
     response.headers_mut().insert(CONTENT_TYPE, media_type);
     response
-}
-
-// === impl Encoded ===
-
-impl Codec for Encoded {
-    type Encode = Bytes;
-    type Decode = Bytes;
-    type Encoder = Self;
-    type Decoder = Self;
-
-    fn encoder(&mut self) -> Self {
-        Self
-    }
-
-    fn decoder(&mut self) -> Self {
-        Self
-    }
-}
-
-impl Encoder for Encoded {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn encode(&mut self, item: Bytes, out: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        out.put(item);
-        Ok(())
-    }
-}
-
-impl Decoder for Encoded {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
-        Ok(Some(from.copy_to_bytes(from.remaining())))
-    }
 }
