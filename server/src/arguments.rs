@@ -1,8 +1,9 @@
-//! What people can type.
+//! What people can type, and the command that does it.
 
 use crate::command;
-use clap::{ArgAction, Args, Parser, Subcommand};
-use std::path::PathBuf;
+use crate::failure::{Context, Result};
+use clap::{ArgAction, Parser, Subcommand};
+use std::future::Future;
 
 /// The first screen: the commands by what one wants to do. A test holds it to the commands that exist.
 const TEMPLATE: &str = "\
@@ -116,41 +117,38 @@ pub(crate) enum Command {
     Bench(command::bench::Arguments),
 }
 
-/// How a client finds and convinces the server.
-#[derive(Clone, Debug, Args)]
-#[command(next_help_heading = "Server")]
-pub(crate) struct Connection {
-    /// Where the server is.
-    #[arg(long, env = "FARTHING_SERVER", default_value = "http://127.0.0.1:9600", value_name = "URL")]
-    pub(crate) server: String,
-    /// The API key. Without one, and with a server on this machine, ./farthing-data/admin.key is read if it is there.
-    #[arg(long, env = "FARTHING_KEY", value_name = "KEY", hide_env_values = true)]
-    pub(crate) key: Option<String>,
-    /// Which tenant the installation's admin key acts for; needed once there is more than one.
-    #[arg(long, env = "FARTHING_TENANT", value_name = "TENANT")]
-    pub(crate) tenant: Option<String>,
-    /// With https://: trust the authorities in this PEM file instead of the machine's.
-    #[arg(long, env = "FARTHING_CA_FILE", value_name = "FILE")]
-    pub(crate) ca_file: Option<PathBuf>,
-    /// With https://: show this certificate (PEM), where the server asks for one.
-    #[arg(long, env = "FARTHING_CERT_FILE", value_name = "FILE", requires = "client_key")]
-    pub(crate) client_cert: Option<PathBuf>,
-    /// The certificate's private key (PEM).
-    #[arg(long, env = "FARTHING_KEY_FILE", value_name = "FILE", requires = "client_cert")]
-    pub(crate) client_key: Option<PathBuf>,
-}
-
-impl Connection {
-    /// To a server of this process.
-    pub(crate) fn here(server: String, key: Option<String>, tenant: Option<&str>) -> Self {
-        Self { server, key, tenant: tenant.map(str::to_owned), ca_file: None, client_cert: None, client_key: None }
+/// Runs one command.
+pub(crate) fn run(arguments: Arguments) -> Result {
+    use command::*;
+    match arguments.command {
+        Command::Demo(arguments) => demo::run(&arguments),
+        Command::Serve(arguments) => serve::run(arguments),
+        Command::Apply(arguments) => wait(apply::run(arguments)),
+        Command::Keys(arguments) => wait(keys::run(arguments)),
+        Command::Users(arguments) => wait(users::run(arguments)),
+        Command::Migrate(arguments) => wait(migrate::run(arguments)),
+        Command::Copy(arguments) => wait(copy::run(arguments)),
+        Command::Send(arguments) => send::run(&arguments),
+        Command::Quote(arguments) => quote::run(&arguments),
+        Command::Rate(arguments) => rate::run(&arguments),
+        Command::Usage(arguments) => wait(usage::run(arguments)),
+        Command::Explain(arguments) => wait(explain::run(arguments)),
+        Command::Audit(arguments) => wait(audit::run(arguments)),
+        Command::Check(arguments) => wait(check::run(arguments)),
+        Command::Credits(arguments) => wait(credits::run(arguments)),
+        Command::Invoices(arguments) => wait(invoices::run(arguments)),
+        Command::Export(arguments) => wait(export::run(arguments)),
+        Command::Webhooks(arguments) => wait(webhooks::run(arguments)),
+        Command::Clock(arguments) => wait(clock::run(arguments)),
+        Command::Skip(arguments) => wait(skip::run(arguments)),
+        Command::Status(arguments) => wait(status::run(arguments)),
+        Command::Openapi => openapi::run(),
+        Command::Sim(arguments) => sim::run(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
     }
 }
 
-/// How data is printed.
-#[derive(Clone, Copy, Debug, Args)]
-pub(crate) struct Format {
-    /// Print JSON instead of a table.
-    #[arg(long)]
-    pub(crate) json: bool,
+/// Runs a client's calls: one thread is enough for them.
+fn wait(work: impl Future<Output = Result>) -> Result {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?.block_on(work)
 }

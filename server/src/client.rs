@@ -1,10 +1,10 @@
 //! Calls to a running server.
 
-use crate::arguments::Connection;
 use crate::failure::{Failure, Result, read_text, root};
+use clap::Args;
 use pricing::time::Instant;
 use proto::v1;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use tonic::codegen::InterceptedService;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
@@ -15,8 +15,35 @@ use tonic_types::StatusExt;
 /// The key that a server on this machine wrote, next to where people usually start it.
 pub(crate) const LOCAL_KEY: &str = "farthing-data/admin.key";
 
+/// Rows asked for at a time.
+pub(crate) const PAGE: u32 = 1000;
+
 /// Documents and exports may be large.
 const ANSWER_BYTES_MAX: usize = 256 << 20;
+
+/// How a client finds and convinces the server.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Server")]
+pub(crate) struct Connection {
+    /// Where the server is.
+    #[arg(long, env = "FARTHING_SERVER", default_value = "http://127.0.0.1:9600", value_name = "URL")]
+    pub(crate) server: String,
+    /// The API key. Without one, and with a server on this machine, ./farthing-data/admin.key is read if it is there.
+    #[arg(long, env = "FARTHING_KEY", value_name = "KEY", hide_env_values = true)]
+    pub(crate) key: Option<String>,
+    /// Which tenant the installation's admin key acts for; needed once there is more than one.
+    #[arg(long, env = "FARTHING_TENANT", value_name = "TENANT")]
+    pub(crate) tenant: Option<String>,
+    /// With https://: trust the authorities in this PEM file instead of the machine's.
+    #[arg(long, env = "FARTHING_CA_FILE", value_name = "FILE")]
+    pub(crate) ca_file: Option<PathBuf>,
+    /// With https://: show this certificate (PEM), where the server asks for one.
+    #[arg(long, env = "FARTHING_CERT_FILE", value_name = "FILE", requires = "client_key")]
+    pub(crate) client_cert: Option<PathBuf>,
+    /// The certificate's private key (PEM).
+    #[arg(long, env = "FARTHING_KEY_FILE", value_name = "FILE", requires = "client_cert")]
+    pub(crate) client_key: Option<PathBuf>,
+}
 
 /// A channel that shows its key with every call.
 pub(crate) type Service = InterceptedService<Channel, Credentials>;
@@ -32,6 +59,13 @@ pub(crate) struct Client {
 pub(crate) struct Credentials {
     authorization: Option<MetadataValue<Ascii>>,
     tenant: Option<MetadataValue<Ascii>>,
+}
+
+impl Connection {
+    /// To a server of this process.
+    pub(crate) fn here(server: String, key: Option<String>, tenant: Option<&str>) -> Self {
+        Self { server, key, tenant: tenant.map(str::to_owned), ca_file: None, client_cert: None, client_key: None }
+    }
 }
 
 impl Interceptor for Credentials {
@@ -68,6 +102,21 @@ impl Client {
     /// The channel itself.
     pub(crate) fn service(&self) -> &Service {
         &self.service
+    }
+
+    /// Every bill of a customer, or of all; of a status, or of any.
+    ///
+    /// # Errors
+    /// What the server refuses.
+    pub(crate) async fn every_invoice(&self, customer: &str, status: &str) -> Result<Vec<v1::InvoiceSummary>> {
+        let (customer, status) = (customer.to_owned(), status.to_owned());
+        let request = v1::ListInvoicesRequest { customer, status, page_size: PAGE, ..Default::default() };
+        let (invoices, _) = pages(usize::MAX, async |page_token| {
+            let page = self.invoices().list(v1::ListInvoicesRequest { page_token, ..request.clone() }).await;
+            answer(page).map(|page| (page.invoices, page.next_page_token))
+        })
+        .await?;
+        Ok(invoices)
     }
 
     services! {
@@ -190,6 +239,25 @@ pub(crate) fn refusal(status: &Status) -> Failure {
 /// Short for `map_err(refusal)` with the answer taken out.
 pub(crate) fn answer<T>(result: std::result::Result<tonic::Response<T>, Status>) -> Result<T> {
     result.map(tonic::Response::into_inner).map_err(|status| refusal(&status))
+}
+
+/// Reads a list page by page: `page` asks for the page that a token names, and gives its rows with the next page's token.
+/// Gives up to `limit` rows, and whether there are more.
+pub(crate) async fn pages<T>(
+    limit: usize,
+    mut page: impl AsyncFnMut(String) -> Result<(Vec<T>, String)>,
+) -> Result<(Vec<T>, bool)> {
+    let (mut rows, mut token) = (Vec::new(), String::new());
+    loop {
+        let (more, next) = page(token).await?;
+        rows.extend(more);
+        token = next;
+        if token.is_empty() || rows.len() >= limit {
+            let is_cut = rows.len() > limit || !token.is_empty();
+            rows.truncate(limit);
+            return Ok((rows, is_cut));
+        }
+    }
 }
 
 /// An instant on the wire.

@@ -264,7 +264,7 @@ impl Config {
 impl Console {
     /// The same as the console takes it.
     pub(crate) fn options(&self, is_secure: bool) -> console::Options {
-        let mut options = console::Options::new(Arc::new(crate::system::wall));
+        let mut options = console::Options::new(Arc::new(crate::local::wall));
         options.is_secure = is_secure;
         options.idle = self.idle.unwrap_or(options.idle);
         options.age_max = self.age_max.unwrap_or(options.age_max);

@@ -2,11 +2,11 @@
 //!
 //! | module | is |
 //! |---|---|
-//! | `arguments` | what people can type |
+//! | `arguments` | what people can type, and the command that does it |
 //! | `failure`, `output` | what they get back: exit codes, one message, tables, JSON |
 //! | `config` | how a process is composed, from a file or flags |
 //! | `system`, `telemetry` | a running process: stages, storage, port; what it tells |
-//! | `local` | times, dates and numbers as people write and read them |
+//! | `local` | this machine's time; times, dates and numbers as people write and read them |
 //! | `json` | the services in JSON over HTTP, and the OpenAPI file |
 //! | `client` | calls to a running server |
 //! | `reader` | files of events |
@@ -37,7 +37,7 @@ pub fn main() -> ExitCode {
     let rehearsed = std::env::var("FARTHING_REHEARSE_RECORD_VERSION").ok().and_then(|version| version.parse().ok());
     rehearsed.into_iter().for_each(storage::record::rehearse);
     let arguments = arguments::Arguments::parse();
-    match command::run(arguments) {
+    match arguments::run(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }

@@ -1,10 +1,15 @@
-//! Times and numbers as people write and read them: dates where a time is wanted, dates and hours of a customer's own
+//! This machine's time, and times and numbers as people write and read them: dates where a time is wanted, dates and hours of a customer's own
 //! zone, groups of thousands.
 
 use pricing::period::{Period, Zone};
 use pricing::time::Instant;
 
 pub(crate) use pricing::number::grouped;
+
+/// The wall clock.
+pub(crate) fn wall() -> Instant {
+    ingest::Clock::now(&ingest::WallClock)
+}
 
 /// Reads a time; a plain date is its first moment in UTC.
 ///

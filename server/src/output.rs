@@ -1,6 +1,7 @@
 //! What commands print: tables, on a terminal within 100 columns, or JSON.
 
 use crate::failure::{Failure, Result};
+use clap::Args;
 use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 use std::io::{IsTerminal, Write};
 
@@ -9,6 +10,14 @@ const WIDTH_MAX: u16 = 100;
 
 /// A line under the headings and nothing else.
 const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
+
+/// How data is printed.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct Format {
+    /// Print JSON instead of a table.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
 
 /// Writes text and a line end to standard output.
 pub(crate) fn line(text: impl std::fmt::Display) -> Result {

@@ -19,7 +19,6 @@ mod traced;
 mod web;
 
 pub(crate) use keys::random;
-pub(crate) use state::wall;
 
 use crate::config::{self, Config};
 use crate::failure::{Failure, Result};

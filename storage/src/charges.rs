@@ -28,7 +28,7 @@ pub trait Charges: Send + Sync + 'static {
 
     /// Adds up, row by row and independent of any manifest, the charges of each period, in the order asked, each sorted
     /// by price, group, row. A store does not know which prices are `dimensional`: [`Sum::row`] is every charge's tier,
-    /// and [`crate::output::merge_rows`] puts together what is none.
+    /// and [`crate::wide::merge_rows`] puts together what is none.
     async fn sums(&self, tenant: &TenantId, periods: &[PeriodKey]) -> Result<Vec<Vec<Sum>>, Error>;
 
     /// What was used; [`Error::TooMany`] where that is more than the query allows.
@@ -54,6 +54,14 @@ pub struct Boundary {
     pub close_due: bool,
     /// See [`Output::record`].
     pub record: u64,
+}
+
+impl Boundary {
+    /// What is confirmed once an output is stored.
+    pub fn of(output: &Output) -> Self {
+        let Output { log_time, counters, close_due, record, .. } = *output;
+        Self { next: output.to, log_time, counters, close_due, record }
+    }
 }
 
 /// A period by its identity.

@@ -1,9 +1,7 @@
 //! What the fold puts out: charges, manifests, outcomes, counters. A row is a function of the log, so writing it twice is
 //! harmless.
 
-use crate::charges::Boundary;
 use crate::shard::{Offset, Position, Shard};
-use crate::wide::Wide;
 use pricing::group::Group;
 use pricing::id::{CustomerId, MeterId, PriceId, SubscriptionId, TenantId};
 use pricing::number::{Amount, Quantity};
@@ -35,14 +33,6 @@ pub struct Output {
     pub close_due: bool,
     /// Tells the record before `to`, and the log it stands in, from any other; 0 where that is not known.
     pub record: u64,
-}
-
-impl Output {
-    /// What is confirmed once this is stored.
-    pub fn boundary(&self) -> Boundary {
-        let Self { log_time, counters, close_due, record, .. } = *self;
-        Boundary { next: self.to, log_time, counters, close_due, record }
-    }
 }
 
 /// Charges in few allocations: what many rows share stands once in `series` and `sources`, ids share one buffer.
@@ -254,33 +244,6 @@ pub fn row_hash(row: &ChargeRow, id: &str) -> u64 {
     hasher.write(&bytes);
     hasher.write(id.as_bytes());
     hasher.finish()
-}
-
-/// Puts the sums of one price and group together where `has_rows` says no (that is, for every price but `dimensional`
-/// ones), with row 0: from [`crate::charges::Charges::sums`] to the entries of a manifest. The order stays.
-///
-/// # Errors
-/// Overflow of a sum.
-pub fn merge_rows(sums: Vec<Sum>, has_rows: impl Fn(&PriceId) -> bool) -> Result<Vec<Sum>, pricing::number::Error> {
-    let mut merged: Vec<(Sum, Wide)> = Vec::with_capacity(sums.len());
-    for sum in sums {
-        let has_rows = has_rows(&sum.price);
-        let last =
-            merged.last_mut().filter(|(last, _)| !has_rows && last.price == sum.price && last.group == sum.group);
-        match last {
-            Some((_, wide)) => wide.absorb(&Wide::of(&sum)),
-            None => {
-                let wide = Wide::of(&sum);
-                merged.push((if has_rows { sum } else { Sum { row: 0, ..sum } }, wide));
-            }
-        }
-    }
-    // What is added up may be larger than what it comes to.
-    let narrowed = merged.into_iter().map(|(sum, wide)| {
-        let (quantity, amount) = wide.narrow()?;
-        Ok(Sum { count: wide.count, quantity, amount, hash: wide.hash, ..sum })
-    });
-    narrowed.collect()
 }
 
 impl Sum {

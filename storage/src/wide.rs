@@ -3,6 +3,7 @@
 
 use crate::output::{ChargeRow, Sum, row_hash};
 use ethnum::I256;
+use pricing::id::PriceId;
 use pricing::number::{self, Amount, Quantity};
 
 /// What rows come to.
@@ -54,4 +55,31 @@ impl Wide {
         let raw = |wide: I256| i128::try_from(wide).unwrap_or(i128::MIN);
         Ok((Quantity::from_raw(raw(self.quantity))?, Amount::from_raw(raw(self.amount))?))
     }
+}
+
+/// Puts the sums of one price and group together where `has_rows` says no (that is, for every price but `dimensional`
+/// ones), with row 0: from [`crate::charges::Charges::sums`] to the entries of a manifest. The order stays.
+///
+/// # Errors
+/// Overflow of a sum.
+pub fn merge_rows(sums: Vec<Sum>, has_rows: impl Fn(&PriceId) -> bool) -> Result<Vec<Sum>, number::Error> {
+    let mut merged: Vec<(Sum, Wide)> = Vec::with_capacity(sums.len());
+    for sum in sums {
+        let has_rows = has_rows(&sum.price);
+        let last =
+            merged.last_mut().filter(|(last, _)| !has_rows && last.price == sum.price && last.group == sum.group);
+        match last {
+            Some((_, wide)) => wide.absorb(&Wide::of(&sum)),
+            None => {
+                let wide = Wide::of(&sum);
+                merged.push((if has_rows { sum } else { Sum { row: 0, ..sum } }, wide));
+            }
+        }
+    }
+    // What is added up may be larger than what it comes to.
+    let narrowed = merged.into_iter().map(|(sum, wide)| {
+        let (quantity, amount) = wide.narrow()?;
+        Ok(Sum { count: wide.count, quantity, amount, hash: wide.hash, ..sum })
+    });
+    narrowed.collect()
 }

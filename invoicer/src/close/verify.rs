@@ -12,9 +12,10 @@ use pricing::plan::PlanVersion;
 use pricing::subscription::{Subscription, Term};
 use std::collections::BTreeMap;
 use storage::charges::{self, Charge, Charges, ExplainQuery, PeriodKey};
-use storage::output::{ChargeRow, Manifest, Sum, merge_rows};
+use storage::output::{ChargeRow, Manifest, Sum};
 use storage::shard::Offset;
 use storage::wide::Wide;
+use storage::wide::merge_rows;
 
 /// Charges that are opened at once.
 const PAGE: usize = 10_000;

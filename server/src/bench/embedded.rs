@@ -4,8 +4,7 @@ use super::client::{Drive, drive};
 use super::ingest::{Sizes, load, setting, written};
 use super::load::{self, Requests};
 use super::{Figures, Latency, Meter};
-use crate::arguments::Connection;
-use crate::client::{Client, answer, local_key, timestamp};
+use crate::client::{Client, Connection, answer, local_key, timestamp};
 use crate::config::Config;
 use crate::failure::{Context, Failure, Result};
 use crate::system::System;
@@ -83,7 +82,7 @@ pub(crate) async fn close(sizes: Sizes, folder: &Path) -> Result<Figures> {
     answer(moved)?;
     let setting = format!("charges of {} customers → issued invoices; aim: 1,000,000 in 5 s", sizes.customers);
     let figures = meter.stop("close", "charges", count, setting);
-    let issued = crate::command::invoices::all(&bench.client, String::new(), "issued").await?.len();
+    let issued = bench.client.every_invoice("", "issued").await?.len();
     bench.system.stop().await;
     if issued != usize::try_from(sizes.customers).unwrap_or_default() {
         return Err(Failure::refused(format_args!("{issued} invoices were issued for {} customers", sizes.customers)));

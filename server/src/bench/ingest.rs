@@ -3,8 +3,7 @@
 use super::client::{Drive, drive};
 use super::load::{self, Requests};
 use super::{Figures, Latency, Meter};
-use crate::arguments::Connection;
-use crate::client::Client;
+use crate::client::{Client, Connection};
 use crate::failure::{Context, Failure, Result};
 use pricing::catalog::{Catalog, File, Options};
 use pricing::id::TenantId;

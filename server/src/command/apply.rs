@@ -1,9 +1,8 @@
 //! `farthing apply`: a catalog file's changes, shown and put in force.
 
-use crate::arguments::{Connection, Format};
-use crate::client::{Client, refusal};
+use crate::client::{Client, Connection, refusal};
 use crate::failure::{Failure, Result, mistakes, read_text};
-use crate::output;
+use crate::output::{self, Format};
 use clap::Args;
 use proto::v1;
 use std::path::{Path, PathBuf};

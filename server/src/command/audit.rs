@@ -1,10 +1,9 @@
 //! `farthing audit`: what was changed in the books, when and by whom.
 
-use crate::arguments::{Connection, Format};
-use crate::client::{Client, answer, instant_text, timestamp};
+use crate::client::{Client, Connection, answer, instant_text, pages, timestamp};
 use crate::failure::Result;
 use crate::local::moment;
-use crate::output::{self, Grid};
+use crate::output::{self, Format, Grid};
 use clap::Args;
 use pricing::time::Instant;
 use proto::v1;
@@ -51,7 +50,7 @@ pub(crate) struct Arguments {
 
 pub(crate) async fn run(arguments: Arguments) -> Result {
     let mut client = Client::connect(&arguments.connection).await?.audit();
-    let mut request = v1::ListAuditRequest {
+    let request = v1::ListAuditRequest {
         collection: arguments.collection.unwrap_or_default(),
         document: arguments.document.unwrap_or_default(),
         from: arguments.from.map(timestamp),
@@ -60,16 +59,11 @@ pub(crate) async fn run(arguments: Arguments) -> Result {
         page_size: PAGE,
         page_token: String::new(),
     };
-    let mut entries = Vec::new();
-    loop {
-        let page = answer(client.list(request.clone()).await)?;
-        entries.extend(page.entries);
-        request.page_token = page.next_page_token;
-        if request.page_token.is_empty() || entries.len() >= arguments.limit {
-            break;
-        }
-    }
-    entries.truncate(arguments.limit);
+    let (entries, _) = pages(arguments.limit, async |page_token| {
+        let page = client.list(v1::ListAuditRequest { page_token, ..request.clone() }).await;
+        answer(page).map(|page| (page.entries, page.next_page_token))
+    })
+    .await?;
     if arguments.format.json {
         let entries: Vec<Json> = entries.iter().map(to_json).collect();
         return output::json(&serde_json::json!({ "entries": entries }));

@@ -1,10 +1,9 @@
 //! `farthing bench`: what Farthing does on this machine.
 
 use super::serve::runtime;
-use crate::arguments::Format;
 use crate::bench::{self, Figures, Machine};
 use crate::failure::{Context, Failure, Result};
-use crate::output;
+use crate::output::{self, Format};
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 

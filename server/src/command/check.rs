@@ -1,10 +1,9 @@
 //! `farthing check`: recompute and compare.
 
-use crate::arguments::{Connection, Format};
-use crate::client::{Client, answer};
+use crate::client::{Client, Connection, answer};
 use crate::failure::{Failure, Result};
 use crate::local::counted;
-use crate::output;
+use crate::output::{self, Format};
 use clap::Args;
 use proto::v1;
 

@@ -1,10 +1,9 @@
 //! `farthing clock`: the clock of a test system.
 
-use crate::arguments::{Connection, Format};
-use crate::client::{Client, answer, instant_text, timestamp};
+use crate::client::{Client, Connection, answer, instant_text, timestamp};
 use crate::failure::Result;
 use crate::local::moment;
-use crate::output;
+use crate::output::{self, Format};
 use clap::{Args, Subcommand};
 use pricing::time::Instant;
 use proto::v1;

@@ -1,10 +1,9 @@
 //! `farthing credits`: what customers have with the seller.
 
-use crate::arguments::{Connection, Format};
-use crate::client::{Client, answer, instant_text};
+use crate::client::{Client, Connection, PAGE, answer, instant_text, pages};
 use crate::failure::Result;
 use crate::local::grouped;
-use crate::output::{self, Grid};
+use crate::output::{self, Format, Grid};
 use clap::{Args, Subcommand};
 use proto::v1;
 
@@ -80,16 +79,11 @@ pub(crate) async fn run(arguments: Arguments) -> Result {
     grid.print("No credits.")
 }
 
-/// Every page of the list.
 async fn all(client: &Client, customer: String) -> Result<Vec<v1::CreditSummary>> {
-    let mut request = v1::ListCreditsRequest { customer, page_size: 1000, page_token: String::new() };
-    let mut credits = Vec::new();
-    loop {
-        let page = answer(client.invoices().list_credits(request.clone()).await)?;
-        credits.extend(page.credits);
-        request.page_token = page.next_page_token;
-        if request.page_token.is_empty() {
-            return Ok(credits);
-        }
-    }
+    let (credits, _) = pages(usize::MAX, async |page_token| {
+        let request = v1::ListCreditsRequest { customer: customer.clone(), page_size: PAGE, page_token };
+        answer(client.invoices().list_credits(request).await).map(|page| (page.credits, page.next_page_token))
+    })
+    .await?;
+    Ok(credits)
 }

@@ -1,7 +1,6 @@
 //! `farthing demo`: the whole path on this machine.
 
-use crate::arguments::Connection;
-use crate::client::{Client, answer, local_key, timestamp};
+use crate::client::{Client, Connection, answer, local_key, timestamp};
 use crate::command::{invoices, serve, users};
 use crate::config::Config;
 use crate::demo;
@@ -108,7 +107,7 @@ async fn tell(arguments: &Arguments, system: &System, folder: &Path, began: std:
     let to: Instant = demo::LATER.parse().map_err(Failure::refused)?;
     let request = v1::AdvanceClockRequest { to: Some(timestamp(to)) };
     answer(client.admin().advance_clock(request).await)?;
-    let all = invoices::all(&client, String::new(), "").await?;
+    let all = client.every_invoice("", "").await?;
     let issued = all.iter().filter(|invoice| invoice.status == "issued").count();
     step(
         4,

@@ -1,11 +1,10 @@
 //! `farthing explain`: one line down to its events.
 
 use super::invoices::show::{self, field};
-use crate::arguments::{Connection, Format};
-use crate::client::{Client, answer, instant_text, timestamp};
+use crate::client::{Client, Connection, answer, instant_text, pages, timestamp};
 use crate::failure::{Failure, Result};
 use crate::local::{counted, grouped, local, moment};
-use crate::output::{self, Grid};
+use crate::output::{self, Format, Grid};
 use clap::Args;
 use pricing::catalog::near;
 use pricing::time::Instant;
@@ -232,18 +231,12 @@ async fn open(client: &Client, mut request: v1::ExplainRequest, limit: usize) ->
     let subscription = request.subscription.clone();
     let period = instant_text(request.period.as_ref());
     request.page_size = u32::try_from(limit.min(1000)).map_err(Failure::refused)?;
-    let mut charges: Vec<Charge> = Vec::new();
-    loop {
-        let page = answer(client.usage().explain(request.clone()).await)?;
-        charges.extend(page.charges.into_iter().map(|row| charge(row, &subscription, &period)));
-        request.page_token = page.next_page_token;
-        if request.page_token.is_empty() || charges.len() >= limit {
-            break;
-        }
-    }
-    let more = charges.len() > limit || !request.page_token.is_empty();
-    charges.truncate(limit);
-    Ok((charges, more))
+    let (rows, more) = pages(limit, async |page_token| {
+        let page = client.usage().explain(v1::ExplainRequest { page_token, ..request.clone() }).await;
+        answer(page).map(|page| (page.charges, page.next_page_token))
+    })
+    .await?;
+    Ok((rows.into_iter().map(|row| charge(row, &subscription, &period)).collect(), more))
 }
 
 fn table(charges: &[Charge], zone: &str) -> Result {

@@ -1,7 +1,6 @@
 //! `farthing export`: what bookkeeping takes over.
 
-use crate::arguments::Connection;
-use crate::client::{Client, answer};
+use crate::client::{Client, Connection, answer};
 use crate::failure::{Context, Result};
 use crate::output;
 use clap::{Args, Subcommand};

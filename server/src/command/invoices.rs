@@ -5,15 +5,14 @@ mod change;
 mod list;
 pub(crate) mod show;
 
-use crate::arguments::{Connection, Format};
-use crate::client::{Client, answer};
+use crate::client::{Client, Connection, answer};
 use crate::failure::{Context, Failure, Result};
-use crate::output;
+use crate::output::{self, Format};
 use clap::{Args, Subcommand, ValueEnum};
 use proto::v1;
 use std::path::PathBuf;
 
-pub(crate) use list::{all, table as list_table};
+pub(crate) use list::table as list_table;
 pub(crate) use show::{Shown, text as document_text};
 
 const AFTER: &str = "\

@@ -1,9 +1,8 @@
 //! `farthing keys`: who may do what.
 
-use crate::arguments::{Connection, Format};
-use crate::client::{Client, answer};
+use crate::client::{Client, Connection, answer};
 use crate::failure::Result;
-use crate::output::{self, Grid};
+use crate::output::{self, Format, Grid};
 use clap::{Args, Subcommand, ValueEnum};
 use proto::v1;
 

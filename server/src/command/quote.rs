@@ -1,9 +1,8 @@
 //! `farthing quote`: F of a quantity, offline.
 
-use crate::arguments::Format;
 use crate::failure::{Failure, Result};
 use crate::offline;
-use crate::output;
+use crate::output::{self, Format};
 use clap::Args;
 use pricing::catalog::{Catalog, Entries, near};
 use pricing::curve::Curve;

@@ -1,11 +1,10 @@
 //! `farthing rate`: whole bills, offline.
 
 use super::invoices::Shown;
-use crate::arguments::Format;
 use crate::failure::{Failure, Result};
 use crate::local::counted;
 use crate::offline::{self, Asked, Totals};
-use crate::output::{self, Grid};
+use crate::output::{self, Format, Grid};
 use crate::reader::{self, Columns};
 use clap::Args;
 use pricing::time::Instant;

@@ -7,10 +7,10 @@
 mod batch;
 mod pump;
 
-use crate::arguments::{Connection, Format};
+use crate::client::Connection;
 use crate::failure::{Context, Failure, Result};
 use crate::local::counted;
-use crate::output::{self, Grid};
+use crate::output::{self, Format, Grid};
 use crate::reader::{self, Columns};
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};

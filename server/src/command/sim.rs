@@ -1,8 +1,7 @@
 //! `farthing sim`: the whole system in memory, under faults, from one seed.
 
-use crate::arguments::Format;
 use crate::failure::{Failure, Result};
-use crate::output;
+use crate::output::{self, Format};
 use clap::Args;
 
 const AFTER: &str = "\

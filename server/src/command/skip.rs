@@ -1,9 +1,8 @@
 //! `farthing skip`: the way past a damaged record.
 
-use crate::arguments::{Connection, Format};
-use crate::client::{Client, answer};
+use crate::client::{Client, Connection, answer};
 use crate::failure::Result;
-use crate::output;
+use crate::output::{self, Format};
 use clap::Args;
 use proto::v1;
 

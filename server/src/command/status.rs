@@ -1,9 +1,8 @@
 //! `farthing status`: how the shards stand.
 
-use crate::arguments::{Connection, Format};
-use crate::client::{Client, answer, instant_text};
+use crate::client::{Client, Connection, answer, instant_text};
 use crate::failure::Result;
-use crate::output::{self, Grid};
+use crate::output::{self, Format, Grid};
 use clap::Args;
 use proto::v1;
 

@@ -1,11 +1,10 @@
 //! `farthing usage`: what was used.
 
 use super::invoices::Shown;
-use crate::arguments::{Connection, Format};
-use crate::client::{Client, answer, instant_text, timestamp};
+use crate::client::{Client, Connection, answer, instant_text, pages, timestamp};
 use crate::failure::{Failure, Result};
 use crate::local::{grouped, local, moment};
-use crate::output::{self, Grid};
+use crate::output::{self, Format, Grid};
 use clap::{Args, ValueEnum};
 use pricing::time::Instant;
 use proto::v1;
@@ -147,7 +146,7 @@ pub(crate) fn group_text(group: &BTreeMap<String, String>) -> String {
 }
 
 async fn outcomes(client: &Client, arguments: Arguments) -> Result {
-    let mut request = v1::OutcomesRequest {
+    let request = v1::OutcomesRequest {
         customer: arguments.customer.unwrap_or_default(),
         kinds: arguments.kind,
         page_size: 1000,
@@ -156,17 +155,13 @@ async fn outcomes(client: &Client, arguments: Arguments) -> Result {
     let filtered = !request.customer.is_empty() || !request.kinds.is_empty();
     // Each fate of an event is one outcome: without a wish for kinds, what was parked and explained since is left out.
     let all = request.kinds.is_empty();
-    let mut outcomes: Vec<serde_json::Value> = Vec::new();
-    loop {
-        let page = answer(client.usage().outcomes(request.clone()).await)?;
-        for outcome in &page.outcomes {
-            outcomes.push(serde_json::from_str(outcome).map_err(Failure::refused)?);
-        }
-        request.page_token = page.next_page_token;
-        if request.page_token.is_empty() {
-            break;
-        }
-    }
+    let (outcomes, _) = pages(usize::MAX, async |page_token| {
+        let page = client.usage().outcomes(v1::OutcomesRequest { page_token, ..request.clone() }).await;
+        answer(page).map(|page| (page.outcomes, page.next_page_token))
+    })
+    .await?;
+    let parsed = outcomes.iter().map(|outcome| serde_json::from_str(outcome).map_err(Failure::refused));
+    let mut outcomes: Vec<serde_json::Value> = parsed.collect::<Result<_>>()?;
     if all {
         outcomes = unexplained(outcomes);
     }

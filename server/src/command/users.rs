@@ -1,9 +1,8 @@
 //! `farthing users`: who may sign in to the console.
 
-use crate::arguments::{Connection, Format};
-use crate::client::{Client, answer};
+use crate::client::{Client, Connection, answer};
 use crate::failure::{Context, Failure, Result};
-use crate::output::{self, Grid};
+use crate::output::{self, Format, Grid};
 use crate::system::random;
 use clap::{Args, Subcommand, ValueEnum};
 use proto::v1;

@@ -1,9 +1,8 @@
 //! `farthing webhooks`: addresses that are told what happened, and what was delivered to them.
 
-use crate::arguments::{Connection, Format};
-use crate::client::{Client, answer, instant_text};
+use crate::client::{Client, Connection, answer, instant_text, pages};
 use crate::failure::Result;
-use crate::output::{self, Grid};
+use crate::output::{self, Format, Grid};
 use clap::{Args, Subcommand};
 use proto::v1;
 use serde_json::{Value as Json, json};
@@ -159,29 +158,21 @@ async fn delete(id: String, common: &Common) -> Result {
 type Service = v1::webhook_service_client::WebhookServiceClient<crate::client::Service>;
 
 async fn all(client: &mut Service) -> Result<Vec<v1::Webhook>> {
-    let mut request = v1::ListWebhooksRequest { page_size: PAGE, page_token: String::new() };
-    let mut found = Vec::new();
-    loop {
-        let page = answer(client.list(request.clone()).await)?;
-        found.extend(page.webhooks);
-        request.page_token = page.next_page_token;
-        if request.page_token.is_empty() {
-            return Ok(found);
-        }
-    }
+    let (webhooks, _) = pages(usize::MAX, async |page_token| {
+        let page = client.list(v1::ListWebhooksRequest { page_size: PAGE, page_token }).await;
+        answer(page).map(|page| (page.webhooks, page.next_page_token))
+    })
+    .await?;
+    Ok(webhooks)
 }
 
-async fn some(client: &mut Service, mut request: v1::ListDeliveriesRequest, limit: usize) -> Result<Vec<v1::Delivery>> {
-    let mut found = Vec::new();
-    loop {
-        let page = answer(client.list_deliveries(request.clone()).await)?;
-        found.extend(page.deliveries);
-        request.page_token = page.next_page_token;
-        if request.page_token.is_empty() || found.len() >= limit {
-            found.truncate(limit);
-            return Ok(found);
-        }
-    }
+async fn some(client: &mut Service, request: v1::ListDeliveriesRequest, limit: usize) -> Result<Vec<v1::Delivery>> {
+    let (deliveries, _) = pages(limit, async |page_token| {
+        let page = client.list_deliveries(v1::ListDeliveriesRequest { page_token, ..request.clone() }).await;
+        answer(page).map(|page| (page.deliveries, page.next_page_token))
+    })
+    .await?;
+    Ok(deliveries)
 }
 
 fn secret(made: &v1::WebhookSecret, format: Format) -> Result {

@@ -1,6 +1,7 @@
 //! `/metrics` in Prometheus' text format, from the plain counters that the stages keep.
 
-use super::state::{State, wall};
+use super::state::State;
+use crate::local::wall;
 use pricing::id::TenantId;
 use pricing::time::{Instant, Span};
 use rater::driver::{ShardStatus, Status, Tally};

@@ -2,9 +2,10 @@
 
 use super::leader::Way;
 use crate::config::{Config, Stage};
+use crate::local::wall;
 use ingest::Ingest;
 use invoicer::Invoicer;
-use pricing::time::{Instant, Span};
+use pricing::time::Span;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -178,9 +179,4 @@ impl State {
         }
         if self.services.get().is_some() { Ok(()) } else { Err(self.awaited().to_owned()) }
     }
-}
-
-/// The wall clock.
-pub(crate) fn wall() -> Instant {
-    ingest::Clock::now(&ingest::WallClock)
 }

@@ -1,11 +1,10 @@
 //! The suite for [`Charges`]: whatever was stored, every answer is that of the simple store in memory.
 
 use crate::charges::{Charges, Error, ExplainQuery, OutcomeQuery, PeriodKey, Resolution, UsageQuery};
-use crate::output::{
-    ChargeRow, ChargeRows, Counters, EventPlace, Manifest, Outcome, OutcomeKind, Output, Series, merge_rows,
-};
+use crate::output::{ChargeRow, ChargeRows, Counters, EventPlace, Manifest, Outcome, OutcomeKind, Output, Series};
 use crate::shard::{Offset, Position, Shard};
 use crate::sim;
+use crate::wide::merge_rows;
 use pricing::group::Group;
 use pricing::id::{CustomerId, MeterId, PlanId, PriceId, SubscriptionId, TenantId};
 use pricing::number::{Amount, Quantity};

@@ -196,7 +196,7 @@ impl State {
         for outcome in output.outcomes.iter().filter(|outcome| new(&outcome.position)) {
             self.outcomes.insert(outcome.position, outcome.clone());
         }
-        self.boundaries.insert(output.shard, output.boundary());
+        self.boundaries.insert(output.shard, Boundary::of(output));
     }
 
     fn store_row(&mut self, output: &Output, at: usize, row: &ChargeRow) {

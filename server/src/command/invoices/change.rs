@@ -2,11 +2,10 @@
 
 use super::list::payment;
 use super::print_documents;
-use crate::arguments::{Connection, Format};
-use crate::client::{Client, answer};
+use crate::client::{Client, Connection, answer};
 use crate::failure::{Failure, Result};
 use crate::local::grouped;
-use crate::output;
+use crate::output::{self, Format};
 use clap::{Args, Subcommand};
 use proto::v1;
 

@@ -1,11 +1,10 @@
 //! Bills as a list.
 
 use super::word;
-use crate::arguments::Format;
-use crate::client::{Client, answer, instant_text};
+use crate::client::{Client, instant_text};
 use crate::failure::Result;
 use crate::local::grouped;
-use crate::output::{self, Grid};
+use crate::output::{self, Format, Grid};
 use clap::ValueEnum;
 use proto::v1;
 
@@ -70,7 +69,7 @@ struct PeriodText {
 pub(super) async fn run(client: &Client, customer: Option<String>, status: Option<Status>, format: Format) -> Result {
     let status = status.map(|status| word(&status).replace('-', "_")).unwrap_or_default();
     let filtered = customer.is_some() || !status.is_empty();
-    let invoices = all(client, customer.unwrap_or_default(), &status).await?;
+    let invoices = client.every_invoice(&customer.unwrap_or_default(), &status).await?;
     if format.json {
         let invoices: Vec<Summary<'_>> = invoices.iter().map(summary).collect();
         return output::json(&serde_json::json!({"invoices": invoices}));
@@ -81,21 +80,6 @@ pub(super) async fn run(client: &Client, customer: Option<String>, status: Optio
         output::line(super::show::wrapped(&format!("{name} {}: {}", invoice.status, invoice.reason)))?;
     }
     Ok(())
-}
-
-/// Every page of the list.
-pub(crate) async fn all(client: &Client, customer: String, status: &str) -> Result<Vec<v1::InvoiceSummary>> {
-    let mut request =
-        v1::ListInvoicesRequest { customer, status: status.to_owned(), page_size: 1000, ..Default::default() };
-    let mut invoices = Vec::new();
-    loop {
-        let page = answer(client.invoices().list(request.clone()).await)?;
-        invoices.extend(page.invoices);
-        request.page_token = page.next_page_token;
-        if request.page_token.is_empty() {
-            return Ok(invoices);
-        }
-    }
 }
 
 /// The list as a table.

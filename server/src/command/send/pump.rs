@@ -2,8 +2,7 @@
 
 use super::batch::{Batch, Item};
 use super::{Problem, Report};
-use crate::arguments::Connection;
-use crate::client::{Client, refusal};
+use crate::client::{Client, Connection, refusal};
 use crate::failure::{Failure, Result};
 use crate::local::counted;
 use indicatif::ProgressBar;
