@@ -1,9 +1,10 @@
 """The chart: it lints, refuses wrong values, renders what a real API server takes, and keeps its promises.
 
-Run by tests/run; needs helm-python-sdk, kubernetes-validate, PyYAML.
+Run by tests/run, after it has built `farthing`; needs helm-python-sdk, kubernetes-validate, PyYAML, readelf.
 """
 import copy
 import json
+import os
 import pathlib
 import re
 import subprocess
@@ -17,6 +18,7 @@ import yaml
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CHART = ROOT / "deploy/helm/farthing"
+FARTHING = pathlib.Path(os.environ.get("FARTHING") or pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "debug/farthing")
 KUBERNETES = "1.33.0"
 CUSTOM = {"ServiceMonitor", "PrometheusRule"}
 
@@ -214,6 +216,14 @@ class Chart(unittest.TestCase):
                 password = services[host]["environment"][variable]
                 self.assertEqual({service["environment"][variable] for service in ours.values()}, {password})
         self.assertIn(config["rater"]["data"], [volume.split(":")[1] for volume in services["rater"]["volumes"]])
+
+    def test_the_program_needs_no_library_that_its_image_lacks(self):
+        said = subprocess.run(["readelf", "-d", str(FARTHING)], capture_output=True, text=True, check=True).stdout
+        needs = set(re.findall(r"\(NEEDED\).*\[(.*)\]", said))
+        self.assertIn("libc.so.6", needs)
+        # What is in distroless/cc: the C library's, and the compiler's.
+        there = r"(libc|libm)\.so\.6|libpthread\.so\.0|libgcc_s\.so\.1|ld-linux-[a-z0-9-]*\.so\.[12]"
+        self.assertEqual({name for name in needs if not re.fullmatch(there, name)}, set())
 
     def test_selectors_meet_their_pods_and_no_others(self):
         labels = {d["metadata"]["name"]: d["spec"]["template"]["metadata"]["labels"] for d in self.full if "template" in d.get("spec", {})}
