@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::codec::CompressionEncoding;
 use tonic::codegen::{Body, BoxFuture, Service, StdError};
@@ -183,7 +183,10 @@ impl Pump {
             let (core, tenant) = (self.core.clone(), self.tenant.clone());
             let (answers, failure) = (self.answers.clone(), self.failure.clone());
             tasks.spawn(async move {
-                match core.wire(&tenant, &message, room).await {
+                let answer = core.wire(&tenant, &message, room).await;
+                // It has no room any more.
+                drop(message);
+                match answer {
                     // A client that went away hears nothing.
                     Ok(answer) => drop(answers.send(Ok(answer)).await),
                     Err(problem) => failure.set(problem),
@@ -192,9 +195,27 @@ impl Pump {
             });
             while tasks.try_join_next().is_some() {}
         }
-        while tasks.join_next().await.is_some() {}
-        if let Some(problem) = self.failure.take() {
-            drop(self.answers.send(Err(problem.to_status())).await);
+        self.finish(tasks).await;
+    }
+
+    /// Gives back what reading took, and waits for the answers to what was read. A client that takes none of them in time
+    /// hears no more: it would keep the stream's place.
+    async fn finish(self, mut tasks: JoinSet<()>) {
+        let Self { core, held, requests, answers, failure, .. } = self;
+        drop(requests);
+        drop(held.take(0));
+        let wait = core.options.body_wait;
+        loop {
+            match timeout(wait, tasks.join_next()).await {
+                Ok(Some(_)) => {}
+                Ok(None) => break,
+                // The log may need longer.
+                Err(_) if answers.capacity() > 0 => {}
+                Err(_) => return,
+            }
+        }
+        if let Some(problem) = failure.take() {
+            drop(timeout(wait, answers.send(Err(problem.to_status()))).await);
         }
     }
 

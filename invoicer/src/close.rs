@@ -36,7 +36,7 @@ mod walk;
 pub(crate) use chain::StoredAccount;
 pub(crate) use desk::Desk;
 pub(crate) use issue::chained_hash;
-pub(crate) use levels::{is_to_come, so_far};
+pub(crate) use levels::{Running, is_to_come, open_periods, running};
 pub use payments::Payment;
 pub(crate) use verify::{Curves, first_difference, key as period_key, recount, usage as usage_of};
 

@@ -24,7 +24,7 @@ mod receivable;
 
 pub use bills::{Approval, Hold, Status, StoredBill, Waiver, digest};
 pub use catalog::Loaded;
-pub(crate) use catalog::desk;
+pub(crate) use catalog::{desk, desk_of};
 pub use kinds::{
     Basis, BasisPeriod, Clock, CreditBasis, Cursor, Invoice, LogIdentity, Outbox, RecordVersion, Rendering, Series,
     Tenant,

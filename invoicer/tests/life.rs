@@ -6,6 +6,7 @@ mod support;
 
 use proto::v1;
 use proto::v1::invoice_service_server::InvoiceService as _;
+use proto::v1::usage_service_server::UsageService as _;
 use storage::books::{AuditQuery, Books as _};
 use support::{CATALOG, System, acme, call};
 use tonic::Code;
@@ -201,6 +202,11 @@ async fn an_older_invoice_is_made_again_from_what_it_was_made_from() {
     system.advance("2026-03-03T00:00:00Z").await.unwrap();
     let draft = system.void("INV-TEST-1").await.unwrap().draft.unwrap();
     assert_eq!((draft.id.as_str(), draft.status.as_str(), draft.total.as_str()), (JANUARY, "held", "2.50"));
+    let draft_document =
+        system.get(JANUARY).await.unwrap().document.replace(r#""status":"held""#, r#""status":"draft""#);
+    let asked = v1::PreviewRequest { customer: "c-1".to_owned() };
+    let previews = system.invoicer.services().preview(call("acme-read", asked)).await.unwrap().into_inner().invoices;
+    assert_eq!(previews.first(), Some(&draft_document), "what is not issued is in the preview");
     // Later bills do not wait for it, and what is late now stands on the next one.
     system.send("c-1", "2026-01-31T12:00:00Z", "100").await;
     system.send("c-1", "2026-03-10T00:00:00Z", "200").await;

@@ -7,8 +7,10 @@ mod support;
 use pricing::number::{Amount, Quantity};
 use proto::v1;
 use proto::v1::usage_service_server::UsageService;
+use std::sync::atomic::Ordering;
 use storage::shard::ShardCount;
 use storage::sim::World;
+use support::watched::Watched;
 use support::{System, at, call};
 
 const CATALOG: &str = r"
@@ -137,4 +139,136 @@ async fn a_preview_has_late_usage_and_late_openings() {
     let bills = system.bills().await;
     let issued: Vec<&str> = bills.iter().skip(1).map(|bill| bill.value.total.as_str()).collect();
     assert_eq!(total.first().map(String::as_str), issued.first().copied(), "{total:?}, {issued:?}");
+}
+
+/// The quantities and amounts of a customer's usage, of a period's charges together, and the preview.
+async fn told(system: &System) -> String {
+    let services = system.invoicer.services();
+    let request = v1::UsageRequest { customer: "c-1".to_owned(), ..Default::default() };
+    let rows = UsageService::usage(services, call("acme-read", request)).await.unwrap().into_inner().rows;
+    let rows = rows.iter().map(|row| format!("{} {} {} {}", row.price, row.count, row.quantity, row.amount));
+    let rows: Vec<String> = rows.collect();
+    let mut amount = Amount::ZERO;
+    for charge in charges(system, "2026-01-01T00:00:00Z").await {
+        amount = amount.add(charge.amount.parse().unwrap()).unwrap();
+    }
+    format!("{rows:?} {amount} {:?}", preview(system).await)
+}
+
+#[tokio::test]
+async fn levels_are_the_same_while_their_period_closes_and_is_read() {
+    for question in 0.. {
+        let world = World::new(ShardCount::new(2).unwrap());
+        let watched = Watched::new(&world);
+        let mut system = System::rated_into(world, watched.clone(), "2026-01-01T00:00:00Z").await;
+        system.apply(CATALOG).await.unwrap();
+        system.advance("2026-01-11T00:00:00Z").await.unwrap();
+        system.send_as("seats", "c-1", "2026-01-11T00:00:00Z", "2").await;
+        system.advance("2026-02-01T00:30:00Z").await.unwrap();
+        let before = told(&system).await;
+        assert!(before.contains("seats 1 42 5.2") && before.contains("] 5.2 ["), "one event, 21 days of 2: {before}");
+        watched.stop_after(question);
+        let close = async {
+            watched.stopped().await;
+            system.advance("2026-02-01T01:00:00Z").await.unwrap();
+            watched.go_on();
+        };
+        let mut asked = Box::pin(told(&system));
+        tokio::select! {
+            after = &mut asked => {
+                assert_eq!((after, question > 6), (before, true), "{question} questions");
+                return;
+            }
+            () = close => {}
+        }
+        let after = asked.await;
+        // February went on by half an hour before what was asked after the close.
+        let january = |told: &str| told.matches("seats 1 42 5.2").count() + told.matches("] 5.2 [").count();
+        assert_eq!((january(&after), after.matches("(\"5.20\"").count()), (2, 1), "at question {question}: {after}");
+    }
+}
+
+#[tokio::test]
+async fn a_long_history_is_not_asked_for_to_tell_the_levels_of_a_day() {
+    let world = World::new(ShardCount::new(1).unwrap());
+    let watched = Watched::new(&world);
+    let mut system = System::rated_into(world, watched.clone(), "2026-01-01T00:00:00Z").await;
+    system.apply(&CATALOG.replace("every: month", "every: day").replace("included: 10, ", "")).await.unwrap();
+    system.send_as("seats", "c-1", "2026-01-01T00:00:00Z", "2").await;
+    system.advance("2026-02-10T12:00:00Z").await.unwrap();
+    let services = system.invoicer.services();
+    watched.has_history.store(true, Ordering::SeqCst);
+    watched.newest.store(0, Ordering::SeqCst);
+    let mut request = v1::UsageRequest {
+        customer: "c-1".to_owned(),
+        from: timestamp("2026-02-09T00:00:00Z"),
+        by: v1::usage_request::By::Day.into(),
+        ..Default::default()
+    };
+    let answer = UsageService::usage(services, call("acme-read", request.clone())).await.unwrap().into_inner();
+    let quantities: Vec<&str> = answer.rows.iter().map(|row| &*row.quantity).collect();
+    assert_eq!(quantities, ["2", "1"], "yesterday, which closed, and half of today");
+    let newest = watched.newest.load(Ordering::SeqCst);
+    assert!((1..=3).contains(&newest), "{newest} of 41 periods were asked for");
+    request.from = None;
+    let refused = UsageService::usage(services, call("acme-read", request)).await.unwrap_err();
+    assert!(refused.message().contains("more than 10000 rows"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_previewed_final_bill_is_the_one_that_comes() {
+    let mut system = System::rated(World::new(ShardCount::new(1).unwrap()), "2026-01-01T00:00:00Z").await;
+    let ends = CATALOG.replace("from: 2026-01-01", "from: 2026-01-01, until: 2026-03-01");
+    system.apply(&ends).await.unwrap();
+    for day in ["2026-01-10T00:00:00Z", "2026-02-10T00:00:00Z"] {
+        system.advance(day).await.unwrap();
+        system.send("c-1", day, "100").await;
+    }
+    system.advance("2026-03-05T00:00:00Z").await.unwrap();
+    system.send("c-1", "2026-01-25T00:00:00Z", "50").await;
+    system.advance("2026-03-05T00:00:01Z").await.unwrap();
+    let request = v1::PreviewRequest { customer: "c-1".to_owned() };
+    let answer = system.invoicer.services().preview(call("acme-read", request)).await.unwrap().into_inner();
+    let [document] = &answer.invoices[..] else { panic!("{:?}", answer.invoices) };
+    system.advance("2026-05-01T00:00:00Z").await.unwrap();
+    let bills = system.bills().await;
+    let last = bills.last().unwrap();
+    assert_eq!((last.value.total.as_str(), bills.len()), ("0.50", 3));
+    // January alone is late: no bill waits for February.
+    assert!(last.id.starts_with("c-1/EUR/2026-03-14T"), "{}", last.id);
+    assert!(document.contains(&format!(r#""id":"{}""#, last.id)), "{}: {document}", last.id);
+}
+
+#[tokio::test]
+async fn a_bill_of_nothing_tells_what_it_was_made_from() {
+    let file = CATALOG.replace("{id: out, meter: calls, ", "{id: out, meter: calls, included: 100, ");
+    let mut system = System::rated(World::new(ShardCount::new(1).unwrap()), "2026-01-01T00:00:00Z").await;
+    system.apply(&file).await.unwrap();
+    system.advance("2026-01-20T00:00:00Z").await.unwrap();
+    system.send("c-1", "2026-01-10T00:00:00Z", "80").await;
+    // January is nothing, and February is nothing with ten late calls of January.
+    system.advance("2026-02-05T00:00:00Z").await.unwrap();
+    system.send("c-1", "2026-01-31T00:00:00Z", "10").await;
+    system.advance("2026-03-05T00:00:00Z").await.unwrap();
+    system.send("c-1", "2026-01-31T00:00:00Z", "60").await;
+    system.advance("2026-04-05T00:00:00Z").await.unwrap();
+    let ends = ["02-01", "03-01", "04-01"].map(|end| format!("c-1/EUR/2026-{end}T00:00:00Z"));
+    let totals = ["skipped 0.00", "skipped 0.00", "issued 0.50"];
+    let expected: Vec<String> = ends.iter().zip(totals).map(|(id, total)| format!("{id} {total}")).collect();
+    assert_eq!(system.summary().await, expected);
+    let bill = system.get(&ends[2]).await.unwrap();
+    let [adjusted] = &bill.adjusted[..] else { panic!("{:?}", bill.adjusted) };
+    let billed = bill.billed.iter().find(|billed| billed.start == adjusted.start).unwrap();
+    let request = v1::ExplainRequest {
+        customer: "c-1".to_owned(),
+        subscription: "s-1".to_owned(),
+        period: adjusted.start,
+        price: "out".to_owned(),
+        from_offset: adjusted.from_offset,
+        until_offset: billed.until_offset,
+        ..Default::default()
+    };
+    let rows = system.invoicer.services().explain(call("acme-read", request)).await.unwrap().into_inner().charges;
+    let quantities: Vec<&str> = rows.iter().map(|row| &*row.quantity).collect();
+    assert_eq!(quantities, ["60"], "what February's bill was made from is not told again");
 }

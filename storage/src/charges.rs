@@ -138,7 +138,7 @@ pub struct Usage {
     pub meter: MeterId,
     pub price: PriceId,
     pub group: Group,
-    /// Charge rows.
+    /// Events; rows that no event caused, such as those of a close, count for nothing.
     pub count: u64,
     pub quantity: Quantity,
     pub amount: Amount,

@@ -103,8 +103,18 @@ pub struct ChargeRow {
 pub struct EventPlace {
     /// The record.
     pub offset: Offset,
-    /// The event in it.
+    /// The event in it; [`EventPlace::NO_EVENT`] of what no event caused.
     pub index: u32,
+}
+
+impl EventPlace {
+    /// In place of an event's number: the record itself caused it, as a close does.
+    pub const NO_EVENT: u32 = u32::MAX;
+
+    /// Whether an event stands there.
+    pub fn is_event(self) -> bool {
+        self.index != Self::NO_EVENT
+    }
 }
 
 /// The fold's own totals for one subscription's period, put out at its close, and again when it changed.

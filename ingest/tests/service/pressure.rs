@@ -287,6 +287,39 @@ async fn a_tenant_whose_calls_stall_leaves_room_for_others() {
 }
 
 #[tokio::test]
+async fn a_stream_whose_client_takes_no_answers_gives_its_place_back_once_it_fails() {
+    // One call of a tenant's, and two answers that are not taken.
+    let (calls_max, stream_requests_max, linger) = (2, 2, Duration::ZERO);
+    let body_wait = Duration::from_millis(20);
+    let System { ingest, log, .. } =
+        start(Options { calls_max, stream_requests_max, linger, body_wait, ..Options::default() }).await;
+    log.open();
+    let [(path, body), _] = bodies();
+    let (sender, receiver) = mpsc::channel(1);
+    let requests = axum::body::Body::from_stream(ReceiverStream::new(receiver));
+    let stream = sent("acme-ingest", "/farthing.v1.IngestService/IngestStream", requests);
+    let not_taken = ingest.grpc().call(stream).await.unwrap();
+    for _ in 0..3 {
+        sender.send(Ok::<_, std::io::Error>(bytes::Bytes::copy_from_slice(&body))).await.unwrap();
+    }
+    while log.events().len() < 3 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(answer(&ingest, path, body.clone().into()).await, "TOO_MANY_CALLS");
+    // The third answer waits behind two. What comes now is no request, and half of one that takes room.
+    let mut broken = vec![0, 0, 0, 0, 1, 0xff];
+    broken.extend(&body[..600]);
+    sender.send(Ok(broken.into())).await.unwrap();
+    let freed = async {
+        while answer(&ingest, path, body.clone().into()).await == "TOO_MANY_CALLS" {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), freed).await.expect("its place comes back");
+    drop((not_taken, sender));
+}
+
+#[tokio::test]
 async fn one_call_leaves_room_for_others() {
     let limits = Limits { request_bytes_max: 1_024, ..Limits::default() };
     let (appends_max, linger) = (100, Duration::ZERO);

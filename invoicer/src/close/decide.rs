@@ -146,6 +146,9 @@ impl Situation {
         if matches!(bill.status, Status::Issued | Status::Skipped) {
             bill.again = None;
         }
+        if bill.status == Status::Skipped {
+            bill.periods.clone_from(&self.periods);
+        }
         Decision { bill, content, account, before: self.before, periods: self.periods, invoice: None, again, alarm }
     }
 
@@ -161,6 +164,7 @@ impl Situation {
             total: self.key.currency.text(Minor(0)),
             reason: None,
             since: earlier.map_or_else(|| whole_second(log_time), |bill| bill.since),
+            periods: Vec::new(),
             newest: self.periods.iter().map(|period| period.offset).max().unwrap_or_default(),
             waived: earlier.and_then(|bill| bill.waived.clone()),
             receivable: None,

@@ -286,10 +286,6 @@ impl<'a> Walk<'a> {
         }
     }
 
-    pub(super) fn tenant(&self) -> &TenantId {
-        &self.key.tenant
-    }
-
     /// The periods whose totals the next bill is made from: its parts, and what is late.
     pub(super) fn periods(&self, chain: Option<&Chain>) -> BTreeSet<PeriodKey> {
         let of = |subscription: &SubscriptionId, start: Instant| PeriodKey {
@@ -301,6 +297,7 @@ impl<'a> Walk<'a> {
         let parts = self.parts.iter().map(|part| of(&part.subscription, part.period.start));
         parts.chain(late.map(|(subscription, start)| of(subscription, *start))).collect()
     }
+
     /// Makes the bill that ends at `end`.
     pub(super) fn prepare(
         &self,

@@ -1,6 +1,6 @@
 //! Bills as the books hold them: what lists show, and what people decided about each.
 
-use super::{Kind, Receivable, Standing};
+use super::{BasisPeriod, Kind, Receivable, Standing};
 use pricing::currency::Currency;
 use pricing::id::CustomerId;
 use pricing::period::{Period, Zone};
@@ -51,6 +51,9 @@ pub struct StoredBill {
     /// The newest record that its manifests speak of.
     #[serde(default)]
     pub newest: Offset,
+    /// Of a skipped bill: the totals that it was made from. Those of an issued one stand in its [`super::Invoice`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub periods: Vec<BasisPeriod>,
     /// Parked events that no longer hold it back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waived: Option<Waiver>,

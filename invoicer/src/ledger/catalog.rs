@@ -11,7 +11,7 @@ use pricing::plan::PlanVersion;
 use pricing::time::Instant;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use storage::books::ListQuery;
+use storage::books::{DocumentKey, ListQuery};
 use storage::record::{CatalogRecord, Control, CustomerRecord};
 use storage::shard::{Shard, ShardCount};
 
@@ -20,10 +20,13 @@ use storage::shard::{Shard, ShardCount};
 pub struct Loaded {
     /// What is in force.
     pub catalog: Catalog,
-    revisions: BTreeMap<(Kind, String), u64>,
+    revisions: Revisions,
     tenant: Option<Stored<Tenant>>,
     records: BTreeMap<String, Stored<RecordVersion>>,
 }
+
+/// What revision each entity was read at.
+type Revisions = BTreeMap<(Kind, String), u64>;
 
 /// Entities read at once.
 const PAGE: usize = 1_000;
@@ -43,7 +46,7 @@ impl Ledger {
             records: BTreeMap::new(),
         };
         for kind in Kind::ALL {
-            self.entities(tenant, kind, &mut loaded).await?;
+            self.entities(tenant, kind, None, &mut loaded.catalog, &mut loaded.revisions).await?;
         }
         for record in self.all::<RecordVersion>(Some(tenant), &Filter::default()).await? {
             loaded.records.insert(record.id.clone(), record);
@@ -51,15 +54,29 @@ impl Ledger {
         Ok(loaded)
     }
 
-    async fn entities(&self, tenant: &TenantId, kind: Kind, loaded: &mut Loaded) -> Result<(), Error> {
-        let mut query = ListQuery {
-            tenant: Some(tenant.clone()),
-            collection: kind.word().to_owned(),
-            count_max: PAGE,
-            ..ListQuery::default()
-        };
+    /// Reads all entities of a kind; what customers have, of one customer only, where one is named.
+    async fn entities(
+        &self,
+        tenant: &TenantId,
+        kind: Kind,
+        customer: Option<&CustomerId>,
+        catalog: &mut Catalog,
+        revisions: &mut Revisions,
+    ) -> Result<(), Error> {
+        let (tenant, collection) = (Some(tenant.clone()), kind.word().to_owned());
+        let mut query = ListQuery { tenant, collection, count_max: PAGE, ..ListQuery::default() };
+        if let (Kind::Subscription | Kind::Credit, Some(customer)) = (kind, customer) {
+            query.tags.push(customer_tag(customer));
+        }
         loop {
-            let page = self.books().list(&query).await?;
+            let page = match customer {
+                Some(customer) if kind == Kind::Customer => {
+                    let (tenant, collection) = (query.tenant.clone(), query.collection.clone());
+                    let key = DocumentKey { tenant, collection, id: customer.to_string() };
+                    self.books().get(&key).await?.into_iter().collect()
+                }
+                _ => self.books().list(&query).await?,
+            };
             query.after = page.last().map(|document| document.key.id.clone());
             let full = page.len() >= PAGE;
             for document in page {
@@ -68,8 +85,8 @@ impl Ledger {
                     id: document.key.id.clone(),
                     reason: error.to_string(),
                 })?;
-                loaded.revisions.insert((kind, document.key.id), document.revision);
-                loaded.catalog.insert(entity);
+                revisions.insert((kind, document.key.id), document.revision);
+                catalog.insert(entity);
             }
             if !full {
                 return Ok(());
@@ -180,7 +197,11 @@ fn tags(entity: &Entity) -> Vec<(String, String)> {
         Entity::Credit(entry) => Some(&entry.customer),
         _ => None,
     };
-    customer.map(|customer| ("customer".to_owned(), customer.to_string())).into_iter().collect()
+    customer.map(customer_tag).into_iter().collect()
+}
+
+fn customer_tag(customer: &CustomerId) -> (String, String) {
+    ("customer".to_owned(), customer.to_string())
 }
 
 // === Desks ===
@@ -190,8 +211,22 @@ fn tags(entity: &Entity) -> Vec<(String, String)> {
 /// # Errors
 /// See [`Error`].
 pub(crate) async fn desk(ledger: &Ledger, tenant: &TenantId) -> Result<Desk, Error> {
-    let loaded = ledger.catalog(tenant).await?;
-    let catalog = &loaded.catalog;
+    Ok(desk_with(&ledger.catalog(tenant).await?.catalog))
+}
+
+/// The same with one customer only.
+///
+/// # Errors
+/// See [`Error`].
+pub(crate) async fn desk_of(ledger: &Ledger, tenant: &TenantId, customer: &CustomerId) -> Result<Desk, Error> {
+    let mut catalog = Catalog::new(tenant.clone());
+    for kind in Kind::ALL {
+        ledger.entities(tenant, kind, Some(customer), &mut catalog, &mut Revisions::new()).await?;
+    }
+    Ok(desk_with(&catalog))
+}
+
+fn desk_with(catalog: &Catalog) -> Desk {
     let plans = catalog.plan_versions().map(|version| (version.plan.clone(), Arc::new(version.clone()))).collect();
     let taxes = catalog.taxes().iter().map(|(id, tax)| (id.clone(), Tax::from(&tax.is))).collect();
     let sellers = catalog.sellers().clone();
@@ -208,7 +243,7 @@ pub(crate) async fn desk(ledger: &Ledger, tenant: &TenantId) -> Result<Desk, Err
         (id.clone(), desk::Customer { party, subscriptions: catalog.timelines(id), credits })
     });
     let customers = customers.collect();
-    Ok(Desk { terms: terms(catalog), plans, taxes, sellers, customers })
+    Desk { terms: terms(catalog), plans, taxes, sellers, customers }
 }
 
 fn terms(catalog: &Catalog) -> desk::Terms {

@@ -104,16 +104,11 @@ impl Services {
             let standing =
                 |bill: &&Stored<StoredBill>| matches!(bill.value.status, BillStatus::Issued | BillStatus::Skipped);
             for bill in earlier.iter().filter(standing) {
-                let before = self.invoice(tenant, &bill.value).await?;
-                // A bill of nothing has no document: of it only the newest of its totals is known.
-                let is_nothing = bill.value.status == BillStatus::Skipped;
-                let of_nothing = Some(bill.value.newest).filter(|_| is_nothing && before.is_none());
+                let issued = self.invoice(tenant, &bill.value).await?;
+                let settled = issued.as_ref().map_or(&bill.value.periods, |issued| &issued.basis.periods);
                 open.retain(|(subscription, start)| {
                     let same = |period: &&BasisPeriod| (&period.subscription, period.start) == (subscription, *start);
-                    let mut periods = before.iter().flat_map(|before| &before.basis.periods);
-                    let settled = periods.find(same).map(|period| period.offset);
-                    let of_nothing = of_nothing.filter(|_| bill.value.period.contains(*start));
-                    let Some(offset) = settled.or(of_nothing) else { return true };
+                    let Some(offset) = settled.iter().find(same).map(|period| period.offset) else { return true };
                     adjusted.push(v1::AdjustedPeriod {
                         subscription: subscription.to_string(),
                         start: Some(words::timestamp(*start)),

@@ -2,19 +2,20 @@
 
 use super::access::Granted;
 use super::{Services, page, problem, words};
-use crate::close::{Desk, is_to_come, so_far};
+use crate::close::{Desk, Running, is_to_come, open_periods, running};
 use crate::ledger;
 use pricing::catalog::entity::Customer;
 use pricing::catalog::{Entity, Kind};
 use pricing::id::{CustomerId, TenantId};
+use pricing::number::{Amount, Quantity};
 use pricing::period::Zone;
 use pricing::time::Instant;
 use proto::code::Code;
 use proto::status::Problem;
 use proto::v1;
 use proto::v1::usage_service_server::UsageService;
+use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet};
 use storage::books::{DocumentKey, ListQuery};
 use storage::charges::{Charge, ExplainQuery, OutcomeQuery, PeriodKey, Resolution, Usage, UsageQuery};
 use storage::keyring::Scope;
@@ -22,8 +23,11 @@ use storage::output::OutcomeKind;
 use storage::shard::{Offset, Position};
 use tonic::{Request, Response, Status, async_trait};
 
-/// Rows of one answer: it is whole or refused, and fits what clients take by default, 4 MiB.
+/// Rows of one answer: it is whole or refused, and fits what clients take by default, 4 MiB. The store is never asked for
+/// fewer than make an answer of so many, so it refuses nothing that could be answered.
 const ROWS_MAX: usize = 10_000;
+/// The hours of a day, as clocks are set back.
+const DAY_HOURS_MAX: usize = 25;
 /// Names that are searched for one that comes near.
 const NAMES_MAX: usize = 1_000;
 
@@ -90,16 +94,23 @@ impl UsageService for Services {
         };
         self.must_know(&query.tenant, Kind::Customer, query.period.customer.as_str()).await?;
         self.must_know(&query.tenant, Kind::Subscription, query.period.subscription.as_str()).await?;
-        let mut charges = self.charges.explain(&query).await.map_err(|error| problem::charges(&error))?;
+        let read = |error: storage::charges::Error| problem::charges(&error);
+        let now = self.publisher.log_time();
+        let desk = self.desk_of(&query.tenant, &query.period.customer).await?;
+        let keys = (query.records == (Offset(0)..Offset(u64::MAX))).then(|| query.period.clone());
+        let running = self.running(&query.tenant, &desk, keys, now).await?;
+        let mut charges = self.charges.explain(&query).await.map_err(read)?;
         if charges.is_empty() && asked.page_token.is_empty() {
             self.must_be_priced(&query.tenant, &asked).await?;
         }
         let next_page_token = page::cut(&mut charges, size, |charge| (charge.time, charge.position));
-        if next_page_token.is_empty() && query.records == (Offset(0)..Offset(u64::MAX)) {
-            let desk = self.desk(&query.tenant).await?;
-            let to_come = self.to_come(&query.tenant, &desk, &query.period).await?;
-            charges.extend(to_come.into_iter().filter(|charge| {
-                query.price.as_ref().is_none_or(|price| *price == charge.price)
+        for period in running.iter().filter(|_| next_page_token.is_empty()) {
+            let last = charges.last().map(|charge| (charge.time, charge.position)).or(query.after);
+            let settled = period.settled(self.charges.as_ref(), &query.tenant, now).await.map_err(read)?;
+            charges.extend(settled.into_iter().filter(|charge| {
+                // What a close settled since is behind all that was there.
+                (is_to_come(charge) || last.is_none_or(|last| last < (charge.time, charge.position)))
+                    && query.price.as_ref().is_none_or(|price| *price == charge.price)
                     && query.group.as_ref().is_none_or(|group| *group == charge.group)
             }));
         }
@@ -166,60 +177,93 @@ impl Services {
         }
     }
 
-    /// What a close at log time would charge for the levels of a period.
-    async fn to_come(&self, tenant: &TenantId, desk: &Desk, period: &PeriodKey) -> Result<Vec<Charge>, Problem> {
-        let Some(customer) = desk.customers.get(&period.customer) else { return Ok(Vec::new()) };
-        let now = self.publisher.log_time();
-        let found = so_far(self.charges.as_ref(), tenant, (desk, customer), period, now).await;
+    /// The same with one customer only.
+    async fn desk_of(&self, tenant: &TenantId, customer: &CustomerId) -> Result<Desk, Problem> {
+        ledger::desk_of(&self.ledger, tenant, customer).await.map_err(|error| problem::ledger(&error))
+    }
+
+    /// Those of a customer's periods whose levels no close has settled yet.
+    async fn running<'a>(
+        &self,
+        tenant: &TenantId,
+        desk: &'a Desk,
+        keys: impl IntoIterator<Item = PeriodKey>,
+        now: Instant,
+    ) -> Result<Vec<Running<'a>>, Problem> {
+        let Some(customer) = desk.customers.values().next() else { return Ok(Vec::new()) };
+        let found = running(self.charges.as_ref(), tenant, (desk, customer), keys, now).await;
         found.map_err(|error| problem::charges(&error))
     }
 
     /// What the store has; of one customer, levels as a close at log time would settle them.
     async fn usage_so_far(&self, query: &UsageQuery) -> Result<Vec<Usage>, Problem> {
-        let read = |error: storage::charges::Error| problem::charges(&error);
-        let mut rows = self.charges.usage(query).await.map_err(read)?;
-        let Some(customer) = &query.customer else { return Ok(rows) };
-        let whole = UsageQuery { from: None, until: None, by: Resolution::Period, ..query.clone() };
-        let is_part = query.from.is_some() || query.until.is_some();
-        let all = if is_part { self.charges.usage(&whole).await.map_err(read)? } else { rows.clone() };
-        // A level costs nothing before the close.
-        let open = all.iter().filter(|row| row.quantity.is_zero() && row.amount.is_zero());
-        let open: BTreeSet<_> = open.map(|row| (row.subscription.clone(), row.period)).collect();
-        if open.is_empty() {
-            return Ok(rows);
-        }
-        let desk = self.desk(&query.tenant).await?;
-        for (subscription, start) in open {
-            let period = PeriodKey { customer: customer.clone(), subscription, start };
-            for charge in self.to_come(&query.tenant, &desk, &period).await? {
-                let is_asked = query.meter.as_ref().is_none_or(|meter| *meter == charge.meter)
-                    && query.from.is_none_or(|from| from <= charge.time)
-                    && query.until.is_none_or(|until| charge.time < until);
-                if is_asked {
-                    rows.push(as_usage(&period, charge, query.by));
-                }
+        let Some(customer) = &query.customer else { return self.stored(query).await };
+        let now = self.publisher.log_time();
+        let desk = self.desk_of(&query.tenant, customer).await?;
+        let running = self.levels(&query.tenant, &desk, customer, now).await?;
+        let mut rows = self.stored(query).await?;
+        for period in &running {
+            let key = &period.key;
+            let is_own = |row: &&mut Usage| (&row.subscription, row.period) == (&key.subscription, key.start);
+            // Here rows only count their events: what they come to is taken from one reading.
+            for row in rows.iter_mut().filter(is_own).filter(|row| period.weighs(&row.price)) {
+                (row.quantity, row.amount) = (Quantity::ZERO, Amount::ZERO);
             }
+            let settled = period.settled(self.charges.as_ref(), &query.tenant, now).await;
+            let settled = settled.map_err(|error| problem::charges(&error))?;
+            let is_asked = |charge: &Charge| {
+                query.meter.as_ref().is_none_or(|meter| *meter == charge.meter)
+                    && query.from.is_none_or(|from| from <= charge.time)
+                    && query.until.is_none_or(|until| charge.time < until)
+            };
+            rows.extend(settled.into_iter().filter(is_asked).map(|charge| as_usage(key, charge, query.by)));
         }
-        merged(rows, |row| row.bucket)
+        if running.is_empty() { Ok(rows) } else { merged(rows, |row| row.bucket) }
+    }
+
+    /// The periods of a customer whose levels no close has settled yet, by the time line: history is not asked for.
+    async fn levels<'a>(
+        &self,
+        tenant: &TenantId,
+        desk: &'a Desk,
+        customer: &CustomerId,
+        now: Instant,
+    ) -> Result<Vec<Running<'a>>, Problem> {
+        let shard = self.publisher.shards().of(tenant, customer.as_str().as_bytes());
+        let boundary = self.charges.boundary(shard).await.map_err(|error| problem::charges(&error))?;
+        let (Some(boundary), Some(known)) = (boundary, desk.customers.get(customer)) else { return Ok(Vec::new()) };
+        self.running(tenant, desk, open_periods(desk, known, boundary.log_time, now), now).await
+    }
+
+    async fn stored(&self, query: &UsageQuery) -> Result<Vec<Usage>, Problem> {
+        self.charges.usage(query).await.map_err(|error| match error {
+            storage::charges::Error::TooMany { .. } => too_many(),
+            error => problem::charges(&error),
+        })
+    }
+
+    /// The rows of an answer: all of them, or a refusal.
+    async fn rows(&self, query: UsageQuery, zone: Zone) -> Result<(Vec<Usage>, Zone), Problem> {
+        let found = self.rows_in(query, zone).await?;
+        if found.0.len() > ROWS_MAX { Err(too_many()) } else { Ok(found) }
     }
 
     /// Usage with its days cut in the zone, where its clock lets hours of UTC be added up to them; or else in UTC.
-    async fn rows(&self, query: UsageQuery, zone: Zone) -> Result<(Vec<Usage>, Zone), Problem> {
-        let read = |error: storage::charges::Error| problem::charges(&error);
+    async fn rows_in(&self, query: UsageQuery, zone: Zone) -> Result<(Vec<Usage>, Zone), Problem> {
         if query.by != Resolution::Day || zone == Zone::utc() {
             return Ok((self.usage_so_far(&query).await?, zone));
         }
-        let hours = UsageQuery { by: Resolution::Hour, rows_max: 24 * ROWS_MAX, ..query.clone() };
+        let hours = UsageQuery { by: Resolution::Hour, rows_max: DAY_HOURS_MAX * ROWS_MAX, ..query.clone() };
         let rows = self.usage_so_far(&hours).await?;
         if !rows.iter().filter_map(|row| row.bucket).all(|hour| zone.has_full_hours(hour)) {
             return Ok((self.usage_so_far(&query).await?, Zone::utc()));
         }
-        let days = merged(rows, |row| row.bucket.and_then(|hour| zone.day(hour).ok()))?;
-        if days.len() > ROWS_MAX {
-            return Err(read(storage::charges::Error::TooMany { rows_max: ROWS_MAX }));
-        }
-        Ok((days, zone))
+        Ok((merged(rows, |row| row.bucket.and_then(|hour| zone.day(hour).ok()))?, zone))
     }
+}
+
+fn too_many() -> Problem {
+    problem::charges(&storage::charges::Error::TooMany { rows_max: ROWS_MAX })
 }
 
 /// A charge as a row of usage.

@@ -5,6 +5,7 @@
 pub(crate) mod broken;
 mod finance;
 mod fold;
+pub(crate) mod watched;
 
 use async_trait::async_trait;
 use fold::Fold;
@@ -20,7 +21,7 @@ use proto::v1::catalog_service_server::CatalogService as _;
 use proto::v1::invoice_service_server::InvoiceService;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use storage::charges::Charges as _;
+use storage::charges::Charges;
 use storage::keyring::{Caller, Scope};
 use storage::log::Log as _;
 use storage::record::{EventRef, EventsBuilder};
@@ -153,6 +154,12 @@ impl System {
 
     /// The same with the real rater.
     pub(crate) async fn rated(world: World, test_clock: &str) -> Self {
+        let charges = world.charges.clone();
+        Self::rated_into(world, charges, test_clock).await
+    }
+
+    /// The same with an invoicer that reads the charges in another way.
+    pub(crate) async fn rated_into(world: World, charges: Arc<dyn Charges>, test_clock: &str) -> Self {
         let shards = Arc::new(Halts::default());
         let rated = rater::driver::Options { insert_wait: Duration::from_millis(1), ..Default::default() };
         let driver = rater::driver::Driver::start(
@@ -162,7 +169,7 @@ impl System {
             world.log.shards().all(),
             rated,
         );
-        let parts = Parts { shards: Arc::new(Rated(driver.status())), ..parts(&world, &shards) };
+        let parts = Parts { charges, shards: Arc::new(Rated(driver.status())), ..parts(&world, &shards) };
         let invoicer = Invoicer::start(parts, options(test_clock)).await.unwrap();
         Self { world, invoicer, shards, rater: None, _driver: Some(driver), sent: 0 }
     }

@@ -1,7 +1,7 @@
 //! What a chain of bills remembers from one to the next.
 
-use super::CreditUse;
 use super::settle::{Advance, Sums, Taxed, Taxes};
+use super::{CreditUse, Usage};
 use crate::id::{CreditId, DiscountId, SubscriptionId};
 use crate::number::{self, Amount};
 use crate::period::Period;
@@ -125,15 +125,20 @@ impl Account {
         Some(self.settled.get(subscription)?.get(&start)?.end)
     }
 
+    /// Whether a settled period's usage is another than it was settled from: the next bill settles it again.
+    pub fn differs(&self, subscription: &SubscriptionId, start: Instant, usage: &Usage) -> bool {
+        let settled = self.settled.get(subscription).and_then(|all| all.get(&start));
+        settled.is_some_and(|settled| settled.digest != usage.digest())
+    }
+
     /// What was taken off a credit.
     pub fn used(&self, credit: &CreditId) -> Amount {
         self.credits.get(credit).copied().unwrap_or_default()
     }
 
-    /// The settled periods that it remembers: whose, start, end.
-    pub fn remembered(&self) -> impl Iterator<Item = (&SubscriptionId, Instant, Instant)> {
-        let settled = self.settled.iter();
-        settled.flat_map(|(subscription, all)| all.iter().map(move |(start, one)| (subscription, *start, one.end)))
+    /// The settled periods that it remembers: whose, and their starts.
+    pub fn remembered(&self) -> impl Iterator<Item = (&SubscriptionId, Instant)> {
+        self.settled.iter().flat_map(|(subscription, all)| all.keys().map(move |start| (subscription, *start)))
     }
 
     /// What the periods that start in a cycle spent.

@@ -141,7 +141,7 @@ impl Emit {
 
     /// The place of rows that no event caused.
     pub(super) fn place(&self) -> EventPlace {
-        EventPlace { offset: self.offset, index: u32::MAX }
+        EventPlace { offset: self.offset, index: EventPlace::NO_EVENT }
     }
 
     /// A source's place in the output.

@@ -266,7 +266,7 @@ fn usage(row: &row::Usage, by: Resolution) -> Result<Usage, Error> {
         meter: id(&row.meter)?,
         price: id(&row.price)?,
         group: json(&row.grouping)?,
-        count: row.rows,
+        count: row.events,
         quantity: quantity(&row.quantities)?,
         amount: amount(&row.amounts)?,
     })

@@ -112,7 +112,7 @@ pub(super) struct Usage {
     pub(super) meter: String,
     pub(super) price: String,
     pub(super) grouping: String,
-    pub(super) rows: u64,
+    pub(super) events: u64,
     pub(super) quantities: String,
     pub(super) amounts: String,
 }

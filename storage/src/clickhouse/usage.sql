@@ -1,5 +1,6 @@
 SELECT customer, subscription, period, bucket, meter, price, grouping,
-       count() AS rows,
+       -- What no event caused counts for nothing.
+       countIf(event_place != 4294967295) AS events,
        toString(sum(toDecimal256(quantity, 9))) AS quantities,
        toString(sum(toDecimal256(amount, 24))) AS amounts
 FROM (

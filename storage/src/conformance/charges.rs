@@ -34,6 +34,7 @@ pub async fn suite(open: impl AsyncFn() -> Arc<dyn Charges>) {
         all.extend(outputs);
     }
     agree(&*store, &model).await;
+    only_events_are_counted(&*store, &all).await;
     gaps_are_refused(&*store, &mut random).await;
     // What was stored before, whole or cut into other pieces, changes nothing.
     store.insert(all.clone()).await.unwrap();
@@ -121,6 +122,22 @@ async fn usages_agree(store: &dyn Charges, model: &dyn Charges, tenant: &TenantI
                 }
             }
         }
+    }
+}
+
+/// What no event caused, such as the rows of a close, counts for nothing in usage.
+async fn only_events_are_counted(store: &dyn Charges, all: &[Output]) {
+    let rows = all.iter().flat_map(|output| &output.charges.rows);
+    let (events, others): (Vec<&ChargeRow>, Vec<&ChargeRow>) = rows.partition(|row| row.event.is_event());
+    assert!(!others.is_empty());
+    for by in [Resolution::Period, Resolution::Hour] {
+        let mut counted = 0;
+        for tenant in ["acme", "other"] {
+            let (tenant, rows_max) = (TenantId::new(tenant).unwrap(), usize::MAX);
+            let query = UsageQuery { tenant, customer: None, meter: None, from: None, until: None, by, rows_max };
+            counted += store.usage(&query).await.unwrap().iter().map(|row| row.count).sum::<u64>();
+        }
+        assert_eq!(counted, u64::try_from(events.len()).unwrap());
     }
 }
 
@@ -298,7 +315,7 @@ fn row(random: &mut StdRng, offset: u64, index: u32, ids: &mut String) -> Charge
         index,
         event: EventPlace {
             offset: Offset(random.random_range(0..=offset)),
-            index: if none { u32::MAX } else { random.random_range(0..9) },
+            index: if none { EventPlace::NO_EVENT } else { random.random_range(0..9) },
         },
         id_end: u32::try_from(ids.len()).unwrap(),
         source: random.random_range(0..2),

@@ -33,8 +33,12 @@ struct SeriesNumbers(Mutex<HashMap<Series, i64>>);
 
 type Failed = Failure<Error>;
 
-const MIGRATIONS: [&str; 3] =
-    [include_str!("charges/schema_1.sql"), include_str!("charges/schema_2.sql"), include_str!("charges/schema_3.sql")];
+const MIGRATIONS: [&str; 4] = [
+    include_str!("charges/schema_1.sql"),
+    include_str!("charges/schema_2.sql"),
+    include_str!("charges/schema_3.sql"),
+    include_str!("charges/schema_4.sql"),
+];
 /// Before it rows have no levels, and the fold put out fewer.
 const OLDEST: usize = 3;
 /// About 200 bytes each.

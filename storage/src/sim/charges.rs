@@ -284,7 +284,11 @@ fn usage<'a>(rows: impl Iterator<Item = &'a Row>, query: &UsageQuery) -> Result<
             amount: Amount::ZERO,
         };
         let place = found.entry((Series::clone(series), bucket));
-        place.or_insert_with(|| (empty(), Wide::default())).1.add(1, row.quantity, row.amount);
+        place.or_insert_with(|| (empty(), Wide::default())).1.add(
+            u64::from(row.event.is_event()),
+            row.quantity,
+            row.amount,
+        );
     }
     let narrowed = found.into_values().map(|(usage, wide)| {
         let (quantity, amount) = wide.narrow()?;

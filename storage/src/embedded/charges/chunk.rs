@@ -30,6 +30,8 @@ pub(super) struct Builder {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Totals {
     pub(super) count: u64,
+    /// How many of the rows an event caused.
+    pub(super) events: u64,
     pub(super) time_min: i64,
     pub(super) time_max: i64,
     pub(super) quantity: Quantity,
@@ -146,6 +148,7 @@ impl Totals {
         let is_first = self.count == 0;
         Ok(Self {
             count: self.count + 1,
+            events: self.events + u64::from(row.event.is_event()),
             time_min: if is_first { time } else { self.time_min.min(time) },
             time_max: if is_first { time } else { self.time_max.max(time) },
             quantity: self.quantity.add(row.quantity)?,

@@ -1,1 +1,1 @@
-INSERT INTO chunks (series, count, time_min, time_max, quantity, amount, rows) VALUES (?, ?, ?, ?, ?, ?, ?)
+INSERT INTO chunks (series, count, events, time_min, time_max, quantity, amount, rows) VALUES (?, ?, ?, ?, ?, ?, ?, ?)

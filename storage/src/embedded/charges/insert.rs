@@ -99,6 +99,7 @@ fn add_chunk(connection: &Connection, series: i64, builder: &mut Builder, output
     connection.prepare_cached(include_str!("chunk_add.sql"))?.execute((
         series,
         totals.count.cast_signed(),
+        totals.events.cast_signed(),
         totals.time_min,
         totals.time_max,
         quantity.as_slice(),

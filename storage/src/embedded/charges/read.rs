@@ -244,18 +244,20 @@ fn add_chunk(
     let (time_min, time_max): (i64, i64) = (row.get(8)?, row.get(9)?);
     let bucket = |time| by.stretch(Instant::from_nanos(time)).map(Instant::nanos);
     let first = bucket(time_min);
-    if from <= time_min && time_max <= last && first == bucket(time_max) {
-        let count: i64 = row.get(7)?;
+    let is_one = from <= time_min && time_max <= last && first == bucket(time_max);
+    let events: Option<i64> = row.get(7)?;
+    if let Some(events) = events.filter(|_| is_one) {
         let quantity = Quantity::from_raw(i128::from_le_bytes(row.get(10)?)).map_err(|error| damaged(&error))?;
         let amount = Amount::from_raw(i128::from_le_bytes(row.get(11)?)).map_err(|error| damaged(&error))?;
-        return add(row, first, (count.cast_unsigned(), quantity, amount), found);
+        return add(row, first, (events.cast_unsigned(), quantity, amount), found);
     }
     let bytes = row.get_ref(12)?.as_blob().map_err(|error| damaged(&error))?;
     for charge in Rows::read(bytes).map_err(|error| damaged(&error))? {
         let Row { charge, .. } = charge.map_err(|error| damaged(&error))?;
         let time = charge.time.nanos();
         if from <= time && time <= last {
-            add(row, bucket(time), (1, charge.quantity, charge.amount), found)?;
+            let events = u64::from(charge.event.is_event());
+            add(row, bucket(time), (events, charge.quantity, charge.amount), found)?;
         }
     }
     Ok(())
@@ -264,7 +266,7 @@ fn add_chunk(
 fn add(
     row: &rusqlite::Row<'_>,
     bucket: Option<i64>,
-    (count, quantity, amount): (u64, Quantity, Amount),
+    (events, quantity, amount): (u64, Quantity, Amount),
     found: &mut HashMap<(i64, Option<i64>), (Usage, Wide)>,
 ) -> Result<(), Failed> {
     let key = (row.get(0)?, bucket);
@@ -272,7 +274,7 @@ fn add(
         std::collections::hash_map::Entry::Occupied(usage) => usage.into_mut(),
         std::collections::hash_map::Entry::Vacant(free) => free.insert((empty_usage(row, bucket)?, Wide::default())),
     };
-    wide.add(count, quantity, amount);
+    wide.add(events, quantity, amount);
     Ok(())
 }
 

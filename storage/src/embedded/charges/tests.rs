@@ -13,6 +13,22 @@ async fn passes_the_suite() {
 }
 
 #[tokio::test]
+async fn chunks_that_do_not_say_their_events_are_counted_row_by_row() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("charges.db");
+    let charges = Charges::open(&path).unwrap();
+    let output = output(&mut rand::rngs::StdRng::seed_from_u64(3), Shard(0), 0);
+    let tenant = output.charges.series.first().unwrap().tenant.clone();
+    charges.insert(vec![output]).await.unwrap();
+    let (by, rows_max) = (crate::charges::Resolution::Period, usize::MAX);
+    let query = UsageQuery { tenant, customer: None, meter: None, from: None, until: None, by, rows_max };
+    let found = charges.usage(&query).await.unwrap();
+    assert!(found.iter().any(|row| row.count > 0));
+    Connection::open(&path).unwrap().execute("UPDATE chunks SET events = NULL", []).unwrap();
+    assert_eq!(charges.usage(&query).await.unwrap(), found);
+}
+
+#[tokio::test]
 async fn a_changed_chunk_is_damage() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("charges.db");
