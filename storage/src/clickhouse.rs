@@ -26,7 +26,6 @@ use crate::shard::{Position, Shard};
 use ::clickhouse::Client;
 use async_trait::async_trait;
 use pricing::id::TenantId;
-use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::sync::Mutex;
@@ -44,9 +43,6 @@ pub struct Options {
     pub password: Option<String>,
     /// Certificates, in PEM, of those who may vouch for the server; none: the system's.
     pub ca_file: Option<PathBuf>,
-    /// Replicas that have to have an insert before it counts, for tables that are replicated; none: one server, which
-    /// brings every insert to disk.
-    pub quorum: Option<NonZeroU32>,
     /// Rows in one request, at most; an output that has more goes alone.
     pub rows_max: usize,
     /// How long a connection may take to come about.
@@ -103,7 +99,6 @@ impl Options {
             user: user.to_owned(),
             password: None,
             ca_file: None,
-            quorum: None,
             rows_max: 500_000,
             connect_timeout: Duration::from_secs(5),
             read_timeout: Duration::from_secs(60),

@@ -7,7 +7,7 @@ use super::{
 use crate::failure::{Failure, Result, read_text};
 use pricing::time::Span;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 use storage::shard::ShardCount;
 
@@ -53,14 +53,24 @@ impl Config {
 
     /// Every stage has what it works with.
     fn complete(&self) -> Result {
-        let Self { stage, .. } = self;
+        let Self { stage, rater, .. } = self;
         let needs = [
             ("[log]", true, self.log.is_some()),
             ("[charges]", stage.rates() || stage.invoices(), self.charges.is_some()),
             ("[books]", stage.ingests() || stage.invoices(), self.books.is_some()),
-            ("[rater] data", stage.rates(), self.rater.data.is_some()),
+            ("[rater] data", stage.rates(), rater.data.is_some()),
         ];
-        let is_local = self.rater.snapshots.is_none() && !self.rater.volume_only;
+        if let (Some(data), Some(copies)) = (&rater.data, &rater.snapshots)
+            && !copies.contains("://")
+            && place(Path::new(copies)).starts_with(place(data))
+        {
+            return Err(Failure::refused(format_args!(
+                "[rater] snapshots = '{copies}' is below data = '{}', so a lost volume would take the copies along: name a path of \
+                 another volume, or s3://BUCKET/PREFIX",
+                data.display()
+            )));
+        }
+        let is_local = rater.snapshots.is_none() && !rater.volume_only;
         if stage.rates() && is_local && matches!(self.log, Some(Log::Kafka { .. })) {
             return Err(Failure::refused(
                 "[rater] snapshots is missing: where copies of them go, off the volume of `data`, s3://BUCKET/PREFIX or a \
@@ -193,13 +203,7 @@ fn charges(charges: &file::Charges) -> Result<Charges> {
                     "[charges] clickhouse: ca_file goes with an https:// url; without it nothing is encrypted",
                 ));
             }
-            if found.quorum.is_some_and(|quorum| quorum.get() < 2) {
-                return Err(Failure::refused(
-                    "[charges] clickhouse: quorum is at least 2; leave it out for a single server",
-                ));
-            }
             options.ca_file.clone_from(&found.ca_file);
-            options.quorum = found.quorum;
             Charges::ClickHouse(options)
         }
     })
@@ -258,6 +262,20 @@ fn invoicer(some: &file::Invoicer) -> Invoicer {
         server_name: server_name.clone(),
         logos: logos.clone(),
     }
+}
+
+/// What a path leads to: through links where it is there, and else by its words alone.
+fn place(path: &Path) -> PathBuf {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let mut found = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir => drop(found.pop()),
+            part => found.push(part),
+        }
+        found = found.canonicalize().unwrap_or(found);
+    }
+    found
 }
 
 fn set<T>(option: &mut T, value: Option<T>) {

@@ -4,7 +4,6 @@ use super::{LogFormat, Secret};
 use pricing::time::{Instant, Span};
 use serde::Deserialize;
 use std::net::SocketAddr;
-use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 /// The whole file.
@@ -130,8 +129,6 @@ pub(super) struct ClickHouse {
     pub(super) password_file: Option<PathBuf>,
     pub(super) password_env: Option<String>,
     pub(super) ca_file: Option<PathBuf>,
-    /// Replicas that must have an insert, where tables are replicated.
-    pub(super) quorum: Option<NonZeroU32>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -164,3 +164,34 @@ fn with_kafka_a_rater_keeps_copies_of_its_snapshots_or_says_that_it_does_not() {
         assert!(Config::parse(&text.replace("[rater]", &format!("[rater]\n{key}")), Stage::Rater, None).is_ok());
     }
 }
+
+#[test]
+fn replicated_tables_are_not_promised() {
+    let clickhouse = "clickhouse = {url = \"http://ch:8123\", database = \"d\", user = \"u\", quorum = 2}";
+    let message = refusal(
+        &GOOD.replace("[charges]\nembedded = {dir = \"/data\"}", &format!("[charges]\n{clickhouse}")),
+        Stage::Rater,
+    );
+    assert!(message.contains("line 9") && message.contains("quorum") && message.contains("ca_file"), "{message}");
+}
+
+#[test]
+fn copies_of_snapshots_are_not_on_the_volume_that_they_are_copies_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    std::fs::create_dir_all(folder.join("data/rater")).unwrap();
+    std::os::unix::fs::symlink(folder.join("data"), folder.join("elsewhere")).unwrap();
+    let with = |copies: &str| {
+        let rater = format!("data = \"{}/data\"\nsnapshots = \"{}\"", folder.display(), copies);
+        GOOD.replace("data = \"/data/rater\"", &rater)
+    };
+    for copies in ["data", "data/copies/", "data/rater/../copies", "copies/../data/new/copies", "elsewhere/copies"] {
+        let message = refusal(&with(&folder.join(copies).to_string_lossy()), Stage::Rater);
+        assert!(message.contains("[rater] snapshots") && message.contains(copies), "{copies}: {message}");
+    }
+    for copies in ["s3://data/copies", "copies", "data-2", "data/../copies"] {
+        let copies =
+            if copies.contains("://") { copies.into() } else { folder.join(copies).to_string_lossy().into_owned() };
+        assert!(Config::parse(&with(&copies), Stage::Rater, None).is_ok(), "{copies}");
+    }
+}

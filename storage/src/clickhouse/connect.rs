@@ -46,18 +46,14 @@ pub(super) fn without_database(options: &Options) -> Result<Client, Error> {
         .with_product_info("farthing", env!("CARGO_PKG_VERSION"))
         // An insert is done when it is answered, whatever the user's profile says.
         .with_setting("async_insert", "0")
+        // Where servers share their storage, a read sees what another one stored.
+        .with_setting("select_sequential_consistency", "1")
         // Late usage may touch many months at once.
         .with_setting("max_partitions_per_insert_block", "0")
         // Rows with equal keys stand in one partition.
         .with_setting("do_not_merge_across_partitions_select_final", "1");
     if let Some(password) = &options.password {
         client = client.with_password(password);
-    }
-    if let Some(quorum) = options.quorum {
-        client = client
-            .with_setting("insert_quorum", quorum.to_string())
-            .with_setting("insert_quorum_parallel", "0")
-            .with_setting("select_sequential_consistency", "1");
     }
     Ok(client)
 }

@@ -52,11 +52,7 @@ pub async fn migrate(options: &Options) -> Result<(), Error> {
     database.execute().await.map_err(unreachable)?;
     let client = connect::client(options)?;
     for table in &TABLES {
-        let sql = match options.quorum {
-            Some(_) => table.sql.replace(ENGINE, &format!("Replicated{ENGINE}")),
-            None => table.sql.to_owned(),
-        };
-        client.query(&sql).execute().await.map_err(unreachable)?;
+        client.query(table.sql).execute().await.map_err(unreachable)?;
     }
     for added in ADDED {
         client.query(added).execute().await.map_err(unreachable)?;
@@ -85,7 +81,7 @@ pub(super) async fn check(client: &Client, options: &Options) -> Result<(), Erro
         };
         let of_table = columns.iter().filter(|column| column.table == table.name);
         let types = of_table.map(|column| (column.name.as_str(), column.r#type.as_str())).collect();
-        if let Some(reason) = table.misfit(found, &types, options.quorum.is_some()) {
+        if let Some(reason) = table.misfit(found, &types) {
             return Err(refused(&format!(
                 "{place} cannot hold charges: {reason}; run `farthing migrate`; where that does not help, move charges, \
                  manifests, outcomes and boundaries away together, so that all are made anew: a boundary without its charges \
@@ -100,7 +96,7 @@ pub(super) async fn check(client: &Client, options: &Options) -> Result<(), Erro
 
 impl Table {
     /// What does not fit, in words.
-    fn misfit(&self, found: &FoundTable, types: &BTreeMap<&str, &str>, is_replicated: bool) -> Option<String> {
+    fn misfit(&self, found: &FoundTable, types: &BTreeMap<&str, &str>) -> Option<String> {
         for (name, expected) in self.columns() {
             match types.get(name) {
                 None => return Some(format!("its column '{name}' of type {expected} is missing")),
@@ -110,16 +106,13 @@ impl Table {
                 Some(_) => {}
             }
         }
-        // Replicated and, in ClickHouse's cloud, shared ones collapse equal keys as well.
-        if !found.engine.ends_with(ENGINE) || (is_replicated && found.engine == ENGINE) {
-            let kind = if is_replicated { "a replicated " } else { "" };
-            return Some(format!("its engine is {} and has to be {kind}{ENGINE}", found.engine));
+        // In ClickHouse's cloud they are shared ones, which collapse equal keys as well.
+        if found.engine.starts_with("Replicated") {
+            let reason = "it is replicated, so a read may come from a replica that lags: replicate its volume instead";
+            return Some(reason.to_owned());
         }
-        if found.engine.starts_with("Replicated") && !is_replicated {
-            return Some(
-                "it is replicated: set `quorum` to 2 or more, so that no read comes from a replica that lags"
-                    .to_owned(),
-            );
+        if !found.engine.ends_with(ENGINE) {
+            return Some(format!("its engine is {} and has to be {ENGINE}", found.engine));
         }
         let (partition, order) = (self.clause("PARTITION BY "), self.clause("ORDER BY "));
         if found.partition_key != partition {
@@ -129,7 +122,7 @@ impl Table {
             return Some(format!("it is ordered by ({}) and has to be by {order}", found.sorting_key));
         }
         let missing = DURABLE.iter().find(|setting| !found.engine_full.contains(*setting));
-        missing.filter(|_| !is_replicated).map(|setting| format!("its setting '{setting}' is missing"))
+        missing.map(|setting| format!("its setting '{setting}' is missing"))
     }
 
     /// The columns and their types: a line each between the parentheses.
