@@ -21,10 +21,16 @@ CHART = ROOT / "deploy/helm/farthing"
 FARTHING = pathlib.Path(os.environ.get("FARTHING") or pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "debug/farthing")
 KUBERNETES = "1.33.0"
 CUSTOM = {"ServiceMonitor", "PrometheusRule"}
+WORKLOADS = {"Deployment", "StatefulSet"}
 
 
 def values(name):
     return yaml.safe_load((CHART / "ci" / f"{name}-values.yaml").read_text())
+
+
+def merged(some, more):
+    both = {key: merged(some[key], more[key]) for key in some.keys() & more.keys() if isinstance(some[key], dict)}
+    return {**some, **more, **both}
 
 
 def render(given, name="demo"):
@@ -96,6 +102,11 @@ class Chart(unittest.TestCase):
             "no password": ("charges", {"clickhouse": {"url": "http://c:8123", "existingSecret": ""}}),
             "SASL without a user": ("log", {"kafka": {"brokers": "k:9092", "security": "sasl_ssl"}}),
             "client certificates without TLS": ("tls", {"clientCa": True}),
+            "a key of the configuration that is none": ("config", {"ingest": {"calls max": 1}}),
+            "a fraction, where no key takes one": ("config", {"ingest": {"calls_max": 0.5}}),
+            "no place for snapshots": ("rater", {"snapshots": ""}),
+            "snapshots in no place": ("rater", {"snapshots": "backups"}),
+            "snapshots where nothing is mounted": ("rater", {"snapshots": "/backups/farthing"}),
         }
         for case, (key, value) in cases.items():
             given = {**values("minimal"), key: value}
@@ -126,9 +137,24 @@ class Chart(unittest.TestCase):
             self.assertTrue(all(tomllib.loads(text)["health"]["listen"].endswith(":9601") for text in config.values()))
         monitor = self.named(self.full, "ServiceMonitor", "demo")["spec"]["endpoints"]
         self.assertEqual([(one["port"], "scheme" in one) for one in monitor], [("health", False)])
-        for document in self.full:
+
+    def test_prometheus_finds_each_pod_once_and_callers_do_not_find_metrics(self):
+        pods = {d["metadata"]["name"]: d["spec"]["template"]["metadata"]["labels"] for d in self.full if d["kind"] in WORKLOADS}
+        open_to_the_world = {stage: {"service": {"type": "LoadBalancer"}} for stage in ("ingest", "invoicer")}
+        documents = render({**values("full"), **open_to_the_world})
+        monitor = self.named(documents, "ServiceMonitor", "demo")["spec"]["selector"]["matchLabels"].items()
+        asked = []
+        for document in documents:
             if document["kind"] == "Service":
-                self.assertIn("health", [port["targetPort"] for port in document["spec"]["ports"]])
+                spec, name = document["spec"], document["metadata"]["name"]
+                ports = [port["targetPort"] for port in spec["ports"]]
+                self.assertIn(ports, (["farthing"], ["health"]), name)
+                if ports == ["health"]:
+                    # Of each pod, ready or not, and of no address that balances.
+                    self.assertEqual((spec["clusterIP"], spec["publishNotReadyAddresses"]), ("None", True), name)
+                    self.assertLessEqual(monitor, document["metadata"]["labels"].items())
+                    asked += [pod for pod, labels in pods.items() if spec["selector"].items() <= labels.items()]
+        self.assertEqual(sorted(asked), ["demo-ingest", "demo-invoicer", "demo-rater"])
 
     def test_the_network_lets_through_what_is_asked_and_no_more(self):
         rules = {d["metadata"]["name"]: d["spec"] for d in self.full if d["kind"] == "NetworkPolicy"}
@@ -181,9 +207,73 @@ class Chart(unittest.TestCase):
                 self.assertNotRegex(text, r'password\s*=', stage)
                 mounts = [mount["mountPath"] for mount in spec["containers"][0]["volumeMounts"]]
                 if stage == "migrate":
-                    text = text.split("[tls]")[0] + text.split("[log.kafka]", 1)[1]
+                    text = re.sub(r"\n\[tls\]\n[^\[]*", "\n", text)
                 for path in re.findall(r'"(/run/secrets/[^"]+)"', text):
                     self.assertIn(str(pathlib.PurePosixPath(path).parent), mounts, f"{stage}: {path}")
+
+    def test_what_the_chart_writes_the_program_takes(self):
+        every = {
+            "config": {"connections_max": 2048, "allow_plaintext": True, "log": {"kafka": {"durability_given_up": True, "sasl": {"user": "else"}}},
+                       "telemetry": {"filter": "warn,rater=\"debug\""}},
+            "ingest": {"config": {"ingest": {"calls_max": 8192, "queued_bytes_max": 4294967296}, "connections_max": 4096}},
+            "rater": {"snapshots": "/backups/farthing", "config": {"rater": {"ids_bytes_max": 4294967296, "snapshot_every": "5m"}},
+                      "extraVolumes": [{"name": "backups", "nfs": {"server": "n", "path": "/"}}],
+                      "extraVolumeMounts": [{"name": "backups", "mountPath": "/backups"}]},
+            "invoicer": {"config": {"invoicer": {"logos": "/logos"}}},
+        }
+        with_all = render(merged(values("full"), every))
+        config = self.named(with_all, "ConfigMap", "demo-config")["data"]
+        read = {stage: tomllib.loads(config[f"{stage}.toml"]) for stage in ("ingest", "rater", "invoicer", "migrate")}
+        for stage, file in read.items():
+            kafka = file["log"]["kafka"]
+            self.assertEqual((kafka["durability_given_up"], kafka["sasl"]["user"], kafka["sasl"]["mechanism"], kafka["shards"]),
+                             (True, "else", "SCRAM-SHA-512", 128), stage)
+            self.assertEqual((file["telemetry"]["log"], file["telemetry"]["filter"]), ("json", 'warn,rater="debug"'), stage)
+        self.assertEqual([file["connections_max"] for file in read.values()], [4096, 2048, 2048, 2048])
+        self.assertEqual(read["ingest"]["ingest"], {"calls_max": 8192, "queued_bytes_max": 4294967296})
+        self.assertEqual(read["rater"]["rater"], {"data": "/data", "snapshots": "/backups/farthing", "ids_bytes_max": 4294967296, "snapshot_every": "5m"})
+        self.assertEqual(read["invoicer"]["invoicer"], {"server_name": "demo-invoicer", "ca_file": "/run/secrets/tls/ca.crt", "logos": "/logos"})
+        unknown = render(merged(values("minimal"), {"rater": {"config": {"rater": {"ids_byte_max": 1}}}}))
+        for documents, complaint in ((self.minimal, None), (self.full, None), (with_all, None), (unknown, "ids_bytes_max")):
+            config = self.named(documents, "ConfigMap", "demo-config")["data"]
+            with tempfile.TemporaryDirectory() as folder:
+                for stage in ("ingest", "rater", "invoicer"):
+                    text = config[f"{stage}.toml"].replace("/run/secrets", folder)
+                    for password in re.findall(r'password_file = "([^"]+)"', text):
+                        pathlib.Path(password).parent.mkdir(exist_ok=True)
+                        pathlib.Path(password).write_text("secret")
+                    file = pathlib.Path(folder, "farthing.toml")
+                    file.write_text(text)
+                    said = subprocess.run([FARTHING, "serve", stage, "--check", "--config", file], capture_output=True, text=True)
+                    if complaint and stage == "rater":
+                        self.assertNotEqual(said.returncode, 0)
+                        self.assertIn(complaint, said.stderr)
+                    else:
+                        self.assertEqual((said.returncode, said.stderr), (0, ""), f"{stage}:\n{text}")
+
+    def test_what_a_stage_is_given_besides_gets_into_its_pod(self):
+        for stage in ("ingest", "rater", "invoicer", "migrate"):
+            volume, mount = {"name": "more", "emptyDir": {}}, {"name": "more", "mountPath": "/more"}
+            more = {"extraArgs": ["--more", "a b"], "extraEnv": [{"name": "MORE", "value": "1"}], "extraVolumes": [volume], "extraVolumeMounts": [mount]}
+            given = dict(pod_specs(render(merged(values("minimal"), {stage: more}))))
+            plain = dict(pod_specs(self.minimal))
+            for name, spec in given.items():
+                container, before = spec["containers"][0], plain[name]["containers"][0]
+                if name.removeprefix("demo-").removesuffix("-1") == stage:
+                    self.assertEqual(container["args"], before["args"] + more["extraArgs"], name)
+                    self.assertEqual(container["env"], before.get("env", []) + more["extraEnv"], name)
+                    self.assertEqual(spec["volumes"], plain[name]["volumes"] + [volume], name)
+                    self.assertEqual(container["volumeMounts"], before["volumeMounts"] + [mount], name)
+                else:
+                    self.assertEqual(spec, plain[name], name)
+            self.assertEqual(len(given), 4)
+
+    def test_a_system_can_be_installed_before_it_runs(self):
+        none = {"ingest": {"replicas": 0, "autoscaling": {"enabled": False}}, "rater": {"replicas": 0}, "invoicer": {"replicas": 0}}
+        documents = render(merged(values("minimal"), none))
+        self.assertEqual([d["spec"]["replicas"] for d in documents if d["kind"] in WORKLOADS], [0, 0, 0])
+        self.assertEqual([d for d in documents if d["kind"] == "HorizontalPodAutoscaler"], [])
+        self.named(documents, "Job", "demo-migrate-1")
 
     def test_a_rater_knows_its_number_and_keeps_its_volume(self):
         rater = self.named(self.full, "StatefulSet", "demo-rater")
@@ -231,7 +321,7 @@ class Chart(unittest.TestCase):
             if document["kind"] == "Service":
                 chosen = document["spec"]["selector"].items()
                 meets = [name for name, pod in labels.items() if chosen <= pod.items()]
-                self.assertEqual(meets, [document["metadata"]["name"]])
+                self.assertEqual(meets, [document["metadata"]["name"].removesuffix("-metrics")])
 
     def test_two_releases_share_no_name(self):
         identity = lambda d: (d["kind"], d["metadata"]["name"])  # noqa: E731

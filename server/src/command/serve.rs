@@ -2,6 +2,7 @@
 
 use crate::config::{self, Config, LogFormat, Pod, Port, Telemetry};
 use crate::failure::{Context, Failure, Result};
+use crate::output;
 use crate::system::System;
 use crate::telemetry;
 use clap::{Args, ValueEnum};
@@ -36,6 +37,9 @@ pub(crate) struct Arguments {
     /// Which of how many raters this is, from 0, such as 0/3; before the number may stand a name, as in rater-0/3.
     #[arg(long, value_name = "INDEX/COUNT", env = "FARTHING_POD", requires = "config")]
     pod: Option<Pod>,
+    /// Only reads the configuration file, with the secrets that it names, and says what is wrong with it.
+    #[arg(long, requires = "config")]
+    check: bool,
     /// This machine as other invoicers reach it, a name or an IP address: who stands by passes calls on to it.
     #[arg(long, value_name = "HOST", env = "FARTHING_ADDRESS", requires = "config")]
     address: Option<String>,
@@ -94,7 +98,11 @@ pub(crate) struct Stop {
 }
 
 pub(crate) fn run(arguments: Arguments) -> Result {
+    let is_check = arguments.check;
     let (config, telemetry) = configured(arguments)?;
+    if is_check {
+        return output::line(format_args!("nothing is missing that `serve {}` works with", config.stage.word()));
+    }
     let runtime = runtime()?;
     let _entered = runtime.enter();
     let _telemetry = telemetry::start(&telemetry)?;

@@ -78,6 +78,9 @@ capabilities: {drop: [ALL]}
 - name: tls
   secret: {secretName: {{ $values.tls.existingSecret }}, defaultMode: 0440}
 {{- end }}
+{{- with (get $values .stage).extraVolumes }}
+{{ toYaml . }}
+{{- end }}
 {{- end -}}
 
 {{- define "farthing.mounts" -}}
@@ -104,6 +107,9 @@ capabilities: {drop: [ALL]}
 {{- end }}
 {{- if and $values.tls.existingSecret (ne .stage "migrate") }}
 - {name: tls, mountPath: /run/secrets/tls, readOnly: true}
+{{- end }}
+{{- with (get $values .stage).extraVolumeMounts }}
+{{ toYaml . }}
 {{- end }}
 {{- end -}}
 
@@ -165,87 +171,132 @@ affinity:
 {{- end }}
 {{- end -}}
 
-{{- /* Probes and Prometheus have a port of their own, in plain text: they show no certificate, and never wait behind callers. */ -}}
-{{- define "farthing.config" -}}
+{{- /* What a stage is started with, and what its values add: (dict "root" . "stage" "rater" "args" (list "serve" "rater")). */ -}}
+{{- define "farthing.args" -}}
+{{- $config := list "--config" (printf "/etc/farthing/%s.toml" .stage) -}}
+{{- toYaml (concat .args $config (get .root.Values .stage).extraArgs) -}}
+{{- end -}}
+
+{{- /* What the values say, as keys of docs/cluster.md. Probes and Prometheus have a port of their own, in plain text: they show
+no certificate, and never wait behind callers. */ -}}
+{{- define "farthing.settings" -}}
 {{- $values := .root.Values -}}
-listen = "0.0.0.0:9600"
+listen: 0.0.0.0:9600
 {{- if $values.testClock }}
-test_clock = {{ $values.testClock | quote }}
+test_clock: {{ $values.testClock | quote }}
 {{- end }}
 {{- if $values.tls.existingSecret }}
-
-[tls]
-cert_file = "/run/secrets/tls/tls.crt"
-key_file = "/run/secrets/tls/tls.key"
-{{- if $values.tls.clientCa }}
-client_ca_file = "/run/secrets/tls/ca.crt"
-{{- end }}
+tls:
+  cert_file: /run/secrets/tls/tls.crt
+  key_file: /run/secrets/tls/tls.key
+  {{- if $values.tls.clientCa }}
+  client_ca_file: /run/secrets/tls/ca.crt
+  {{- end }}
 {{- else }}
-allow_plaintext = true
+allow_plaintext: true
 {{- end }}
-
-[health]
-listen = "0.0.0.0:9601"
-
-[log.kafka]
-brokers = {{ $values.log.kafka.brokers | quote }}
-topic = {{ $values.log.kafka.topic | quote }}
-shards = {{ $values.shards }}
-replication = {{ $values.log.kafka.replication }}
-retention = {{ $values.log.kafka.retention | quote }}
-security = {{ $values.log.kafka.security | quote }}
-{{- if $values.log.kafka.tls.existingSecret }}
-ca_file = "/run/secrets/kafka-tls/ca.crt"
-{{- if $values.log.kafka.tls.clientCertificate }}
-cert_file = "/run/secrets/kafka-tls/tls.crt"
-key_file = "/run/secrets/kafka-tls/tls.key"
-{{- end }}
-{{- end }}
-{{- with $values.log.kafka.sasl }}
-{{- if .existingSecret }}
-sasl = {mechanism = {{ .mechanism | quote }}, user = {{ .user | quote }}, password_file = "/run/secrets/kafka/{{ .passwordKey }}"}
-{{- end }}
-{{- end }}
+health: {listen: "0.0.0.0:9601"}
+log:
+  kafka:
+    brokers: {{ $values.log.kafka.brokers | quote }}
+    topic: {{ $values.log.kafka.topic | quote }}
+    shards: {{ $values.shards }}
+    replication: {{ $values.log.kafka.replication }}
+    retention: {{ $values.log.kafka.retention | quote }}
+    security: {{ $values.log.kafka.security | quote }}
+    {{- if $values.log.kafka.tls.existingSecret }}
+    ca_file: /run/secrets/kafka-tls/ca.crt
+    {{- if $values.log.kafka.tls.clientCertificate }}
+    cert_file: /run/secrets/kafka-tls/tls.crt
+    key_file: /run/secrets/kafka-tls/tls.key
+    {{- end }}
+    {{- end }}
+    {{- with $values.log.kafka.sasl }}
+    {{- if .existingSecret }}
+    sasl:
+      mechanism: {{ .mechanism | quote }}
+      user: {{ .user | quote }}
+      password_file: {{ printf "/run/secrets/kafka/%s" .passwordKey | quote }}
+    {{- end }}
+    {{- end }}
 {{- if ne .stage "ingest" }}
-
-[charges.clickhouse]
-url = {{ $values.charges.clickhouse.url | quote }}
-database = {{ $values.charges.clickhouse.database | quote }}
-user = {{ $values.charges.clickhouse.user | quote }}
-password_file = "/run/secrets/clickhouse/{{ $values.charges.clickhouse.passwordKey }}"
-{{- if $values.charges.clickhouse.caSecret }}
-ca_file = "/run/secrets/clickhouse-ca/ca.crt"
-{{- end }}
+charges:
+  clickhouse:
+    url: {{ $values.charges.clickhouse.url | quote }}
+    database: {{ $values.charges.clickhouse.database | quote }}
+    user: {{ $values.charges.clickhouse.user | quote }}
+    password_file: {{ printf "/run/secrets/clickhouse/%s" $values.charges.clickhouse.passwordKey | quote }}
+    {{- if $values.charges.clickhouse.caSecret }}
+    ca_file: /run/secrets/clickhouse-ca/ca.crt
+    {{- end }}
 {{- end }}
 {{- if ne .stage "rater" }}
-
-[books.postgres]
-url = {{ $values.books.postgres.url | quote }}
-password_file = "/run/secrets/postgres/{{ $values.books.postgres.passwordKey }}"
-{{- if $values.books.postgres.caSecret }}
-ca_file = "/run/secrets/postgres-ca/ca.crt"
-{{- end }}
+books:
+  postgres:
+    url: {{ $values.books.postgres.url | quote }}
+    password_file: {{ printf "/run/secrets/postgres/%s" $values.books.postgres.passwordKey | quote }}
+    {{- if $values.books.postgres.caSecret }}
+    ca_file: /run/secrets/postgres-ca/ca.crt
+    {{- end }}
 {{- end }}
 {{- if eq .stage "rater" }}
-
-[rater]
-data = "/data"
-{{- if $values.rater.snapshots }}
-snapshots = {{ $values.rater.snapshots | quote }}
-{{- end }}
+rater:
+  data: /data
+  snapshots: {{ $values.rater.snapshots | quote }}
 {{- end }}
 {{- if and (eq .stage "invoicer") $values.tls.existingSecret }}
+invoicer:
+  server_name: {{ $values.tls.serverName | default (printf "%s-invoicer" (include "farthing.name" .root)) | quote }}
+  {{- if $values.tls.ownCa }}
+  ca_file: /run/secrets/tls/ca.crt
+  {{- end }}
+{{- end }}
+telemetry:
+  log: {{ $values.telemetry.log | quote }}
+  {{- if $values.telemetry.otlp }}
+  otlp: {{ $values.telemetry.otlp | quote }}
+  {{- end }}
+{{- end -}}
 
-[invoicer]
-server_name = {{ $values.tls.serverName | default (printf "%s-invoicer" (include "farthing.name" .root)) | quote }}
-{{- if $values.tls.ownCa }}
-ca_file = "/run/secrets/tls/ca.crt"
+{{- /* The same as a file, with the keys that `config` adds: those of all stages, then the stage's own. */ -}}
+{{- define "farthing.config" -}}
+{{- $settings := include "farthing.settings" . | fromYaml -}}
+{{- include "farthing.merge" (dict "into" $settings "more" .root.Values.config) -}}
+{{- include "farthing.merge" (dict "into" $settings "more" (get .root.Values .stage).config) -}}
+{{- range $key, $value := $settings }}{{ if not (kindIs "map" $value) }}
+{{- $key }} = {{ include "farthing.value" $value }}
+{{ end }}{{ end }}
+{{- range $section, $keys := $settings }}{{ if kindIs "map" $keys }}
+[{{ $section }}]
+{{- range $key, $value := $keys }}
+{{ $key }} = {{ include "farthing.value" $value }}
 {{- end }}
-{{- end }}
+{{ end }}{{ end }}
+{{- end -}}
 
-[telemetry]
-log = {{ $values.telemetry.log | quote }}
-{{- if $values.telemetry.otlp }}
-otlp = {{ $values.telemetry.otlp | quote }}
-{{- end }}
+{{- /* Changes the map `into`: key by key, not section by section. */ -}}
+{{- define "farthing.merge" -}}
+{{- range $key, $value := .more -}}
+{{- $old := get $.into $key -}}
+{{- if and (kindIs "map" $old) (kindIs "map" $value) -}}
+{{- include "farthing.merge" (dict "into" $old "more" $value) -}}
+{{- else -}}
+{{- $_ := set $.into $key $value -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- /* A value in TOML. YAML's numbers come as floats, or as they were written; no key is a fraction. */ -}}
+{{- define "farthing.value" -}}
+{{- if kindIs "map" . -}}
+{ {{- range $at, $key := keys . | sortAlpha }}{{ if $at }}, {{ end }}{{ $key }} = {{ include "farthing.value" (get $ $key) }}{{ end -}} }
+{{- else if kindIs "slice" . -}}
+[{{- range $at, $one := . }}{{ if $at }}, {{ end }}{{ include "farthing.value" $one }}{{ end -}}]
+{{- else if or (kindIs "bool" .) (typeIs "json.Number" .) -}}
+{{ . }}
+{{- else if kindIs "string" . -}}
+{{ toJson . }}
+{{- else -}}
+{{ int64 . }}
+{{- end -}}
 {{- end -}}
