@@ -330,9 +330,22 @@ class Chart(unittest.TestCase):
 
     def test_alerts_and_dashboard_are_delivered_whole(self):
         alerts = yaml.safe_load((CHART / "files/alerts.yaml").read_text())
-        self.assertEqual(self.named(self.full, "PrometheusRule", "demo")["spec"], alerts)
+        groups = self.named(self.full, "PrometheusRule", "demo")["spec"]["groups"]
+        self.assertEqual(groups[:-1], alerts["groups"])
         dashboard = self.named(self.full, "ConfigMap", "demo-dashboard")["data"]["farthing.json"]
         self.assertEqual(json.loads(dashboard), json.loads((CHART / "files/dashboard.json").read_text()))
+
+    def test_alerts_know_how_much_there_has_to_be(self):
+        fixed = merged(values("full"), {"ingest": {"replicas": 5, "autoscaling": {"enabled": False}}})
+        for documents, ingest in ((self.full, 3), (render(fixed), 5)):
+            spec = self.named(documents, "PrometheusRule", "demo")["spec"]
+            said = {(rule["record"], rule.get("labels", {}).get("stage")): rule["expr"] for rule in spec["groups"][-1]["rules"]}
+            replicas = {("farthing:replicas", stage): f"vector({count})" for stage, count in {"ingest": ingest, "rater": 8, "invoicer": 2}.items()}
+            self.assertEqual(said, {("farthing:shards", None): "vector(128)", **replicas})
+            with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+                yaml.safe_dump(spec, file)
+                file.flush()
+                subprocess.run(["promtool", "check", "rules", file.name], capture_output=True, check=True)
 
     def test_the_runbook_speaks_of_every_alert(self):
         runbook = (ROOT / "docs/runbook.md").read_text()
