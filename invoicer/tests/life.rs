@@ -32,6 +32,8 @@ async fn nothing_is_issued_without_an_approval_of_what_it_says() {
     system.advance("2026-02-05T02:00:00Z").await.unwrap();
     let refused = system.approve(JANUARY, &seen).await.unwrap_err();
     assert!(refused.message().contains("not what it was"), "{refused}");
+    let refused = system.issue_seen(JANUARY, &seen).await.unwrap_err();
+    assert!(refused.message().contains("not what it was"), "{refused}");
     // The one before it is not issued: approving waits, and a change asks for another word.
     system.advance("2026-03-05T00:00:00Z").await.unwrap();
     assert_eq!(system.approve(FEBRUARY, "").await.unwrap().status, "approved");
@@ -81,7 +83,10 @@ async fn a_hold_keeps_a_draft_until_somebody_lets_it_go() {
     system.advance("2026-03-01T02:00:00Z").await.unwrap();
     assert!(system.hold(FEBRUARY, "").await.unwrap_err().message().contains("nobody holds"));
     system.hold(FEBRUARY, "wait").await.unwrap();
-    assert_eq!(system.issue(FEBRUARY).await.unwrap().summary.unwrap().status, "issued");
+    let seen = system.get(FEBRUARY).await.unwrap().digest;
+    assert!(system.issue_seen(FEBRUARY, "another").await.unwrap_err().message().contains("not what it was"));
+    assert!(system.get(FEBRUARY).await.unwrap().summary.unwrap().reason.starts_with("wait"), "the hold stays");
+    assert_eq!(system.issue_seen(FEBRUARY, &seen).await.unwrap().summary.unwrap().status, "issued");
 }
 
 #[tokio::test(start_paused = true)]

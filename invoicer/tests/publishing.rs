@@ -454,7 +454,8 @@ async fn keys_do_what_their_scope_and_tenant_allow() {
     system.advance("2026-02-01T02:00:00Z").await.unwrap();
     let services = system.invoicer.services();
     let bill = || v1::GetInvoiceRequest { id: "c-1/USD/2026-02-01T00:00:00Z".to_owned() };
-    assert_eq!(services.issue(call("acme-read", bill())).await.unwrap_err().code(), Code::PermissionDenied);
+    let issue = v1::IssueRequest { id: bill().id, ..Default::default() };
+    assert_eq!(services.issue(call("acme-read", issue)).await.unwrap_err().code(), Code::PermissionDenied);
     assert_eq!(InvoiceService::get(services, call("nobody", bill())).await.unwrap_err().code(), Code::Unauthenticated);
     assert_eq!(InvoiceService::get(services, call("other-admin", bill())).await.unwrap_err().code(), Code::NotFound);
     let foreign = v1::ApplyRequest { file: CATALOG.to_owned(), ..Default::default() };

@@ -179,6 +179,11 @@ impl AuditQuery {
         Self { tenant: tenant.cloned(), after: Some(after), count_max, ..Self::default() }
     }
 
+    /// Whether it asks for one document's entries, which have an index of their own.
+    pub(crate) fn is_of_document(&self) -> bool {
+        self.collection.is_some() && self.id.is_some()
+    }
+
     /// The first and the last number that the query asks for.
     pub(crate) fn numbers(&self) -> (u64, u64) {
         match self.after {

@@ -252,9 +252,11 @@ impl crate::books::Books for Books {
     }
 
     async fn audit(&self, query: &AuditQuery) -> Result<Vec<AuditEntry>, BooksError> {
-        let sql = match query.descending {
-            false => concat!(include_str!("postgres/audit.sql"), "ASC LIMIT $8"),
-            true => concat!(include_str!("postgres/audit.sql"), "DESC LIMIT $8"),
+        let sql = match (query.is_of_document(), query.descending) {
+            (false, false) => concat!(include_str!("postgres/audit.sql"), "ASC LIMIT $8"),
+            (false, true) => concat!(include_str!("postgres/audit.sql"), "DESC LIMIT $8"),
+            (true, false) => concat!(include_str!("postgres/audit_of_document.sql"), "ASC LIMIT $8"),
+            (true, true) => concat!(include_str!("postgres/audit_of_document.sql"), "DESC LIMIT $8"),
         };
         let (first, last) = query.numbers();
         let (first, last) = (i64::try_from(first).unwrap_or(i64::MAX), i64::try_from(last).unwrap_or(i64::MAX));

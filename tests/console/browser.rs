@@ -64,9 +64,7 @@ impl Browser {
 
     /// The token that pages of this browser have in their forms. The sign-in page has it for everybody.
     pub(crate) fn token(&mut self) -> String {
-        let page = self.get("/console/sign-in").body;
-        let (_, after) = page.split_once("name=\"form\" value=\"").unwrap_or_else(|| panic!("no form: {page}"));
-        after.split('"').next().unwrap_or_default().to_owned()
+        self.get("/console/sign-in").field("form")
     }
 
     fn ask(&mut self, path: &str, arguments: &[String]) -> Page {
@@ -119,6 +117,14 @@ impl Page {
     pub(crate) fn links(&self) -> Vec<String> {
         let parts = self.body.split("href=\"").skip(1);
         parts.filter_map(|part| part.split('"').next()).map(|link| link.replace("&amp;", "&")).collect()
+    }
+
+    /// The value of the first field of this name.
+    #[track_caller]
+    pub(crate) fn field(&self, name: &str) -> String {
+        let after = self.body.split_once(&format!("name=\"{name}\" value=\""));
+        let (_, after) = after.unwrap_or_else(|| panic!("no field {name} in {}", self.body));
+        after.split('"').next().unwrap_or_default().to_owned()
     }
 
     /// The first link that begins so.

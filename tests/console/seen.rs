@@ -3,21 +3,25 @@
 use crate::browser::{Browser, wait_for};
 use crate::world::{DRAFT, HELD, PASSWORD, World};
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// What `tests/run` installs.
-fn modules() -> PathBuf {
+pub(crate) fn modules() -> PathBuf {
     let modules = tests::root().join("target/tools/console-1/node_modules");
     assert!(modules.join("axe-core").exists(), "axe is missing: run `tests/run console` once");
     modules
 }
 
+/// What a script of this folder says.
+pub(crate) fn node(script: &str, modules: &Path, asked: &Value) -> String {
+    let script = tests::root().join("tests/console").join(script);
+    tests::run(Command::new("node").arg(script).arg(modules).arg(asked.to_string())).ok()
+}
+
 /// What axe says of pages, one line for each page and look.
 fn axe(asked: &Value) -> Vec<Value> {
-    let script = tests::root().join("tests/console/axe.mjs");
-    let said = tests::run(Command::new("node").arg(script).arg(modules()).arg(asked.to_string()));
-    said.ok().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    node("axe.mjs", &modules(), asked).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 fn page(name: &str, path: &str) -> Value {
@@ -29,14 +33,16 @@ fn axe_finds_nothing() {
     let world = World::new();
     let mut anna = Browser::signed_in(&world.server, "all@acme", PASSWORD);
     wait_for(&mut anna, "/console", "Drafts");
-    anna.post("/console/bill/issue", &[("id", DRAFT)]);
+    let issued = anna.post("/console/bill/issue", &[("id", DRAFT)]);
+    let invoice = issued.header("location").unwrap();
     let line = anna.get(&format!("/console/bill?id={DRAFT}")).link("/console/bill/line");
     let pages = [
         page("home", "/console"),
         page("bills", "/console/bills"),
+        page("drafts", "/console/bills?status=held"),
         page("no-bills", "/console/bills?status=skipped"),
         page("held", &format!("/console/bill?id={HELD}")),
-        page("invoice", &format!("/console/bill?id={DRAFT}&done=issued")),
+        page("invoice", invoice),
         page("check", &format!("/console/bill/check?id={DRAFT}")),
         page("line", &line),
         page("customers", "/console/customers"),

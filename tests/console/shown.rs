@@ -28,8 +28,16 @@ fn from_a_sign_in_to_an_event() {
     assert_eq!(anna.post("/console/bill/hold", &[id, ("release", "yes")]).status, 303);
     let stale = anna.post("/console/bill/approve", &[id, ("digest", "0000")]);
     assert!(stale.status == 409, "{}", stale.text());
-    let issued = anna.post("/console/bill/issue", &[id]);
+    let stale = anna.post("/console/bill/issue", &[id, ("digest", "0000")]);
+    assert!(stale.status == 409 && stale.text().contains("not what it was"), "{}", stale.text());
+    let seen = anna.get(&draft).field("digest");
+    let issued = anna.post("/console/bill/issue", &[id, ("digest", &seen)]);
     assert_eq!((issued.status, issued.leads_to()), (303, "/console/bill"));
+    // Only what was done says that it was.
+    let words = "Its bytes never change";
+    assert!(anna.get(issued.header("location").unwrap()).text().contains(words));
+    let claimed = anna.get(&format!("/console/bill?id={DRAFT}&done=issued&by={}", "0".repeat(64)));
+    assert!(claimed.status == 200 && !claimed.text().contains(words), "{}", claimed.text());
     let invoice = anna.get(&format!("/console/bill?id={DRAFT}"));
     // 7,260 calls: 10 included, 1,000 at 0.015, 6,250 at 0.01; 20 fee; 19 % on 97.50.
     for words in ["Invoice acme-", "Open", "97.50 USD", "116.03 USD"] {
@@ -55,6 +63,9 @@ fn from_a_sign_in_to_an_event() {
     let csv = audit.get(&format!("/console/bill/export?id={DRAFT}&format=csv"));
     assert!(csv.header("content-disposition").unwrap_or_default().starts_with("attachment"), "{csv:?}");
     assert!(csv.body.starts_with("invoice,number") && csv.body.contains(&number), "{}", csv.body);
+    let lacking = audit.get(&invoice.link(&format!("/console/bill/export?id={number}&format=ubl&rules=xrechnung")));
+    assert!(lacking.status == 409 && lacking.text().contains("write `vat_id` of the seller"), "{}", lacking.text());
+    assert_eq!(lacking.link("/console/bill?"), format!("/console/bill?id={number}"), "the way back");
     paid_credited_and_written_off(&mut anna, &number);
     let log = audit.get("/console/audit?collection=bill").text();
     assert!(log.contains("user:all@acme close bill") && log.contains("→ issued"), "{log}");
@@ -91,6 +102,15 @@ fn the_held_one(anna: &mut Browser) {
     wait_until("the waiver to lift the hold", || {
         !anna.get(&format!("/console/bill?id={HELD}")).text().contains("Why it is held")
     });
+    // Approved from the list, as it stands there.
+    let list = "/console/bills?status=draft";
+    let chosen = anna.get(list).field("bill");
+    assert!(chosen.ends_with(HELD), "{chosen}");
+    let stale = anna.post("/console/bills/approve", &[("bill", &format!("0000 {HELD}"))]);
+    assert!(stale.status == 200 && stale.text().contains("not what it was"), "{}", stale.text());
+    let approved = anna.post("/console/bills/approve", &[("bill", &chosen)]);
+    assert!(approved.text().contains("acme-"), "{}", approved.text());
+    assert!(!anna.get(list).body.contains("name=\"bill\""), "nothing is left to be approved");
 }
 
 fn the_customer_and_the_catalog(anna: &mut Browser) {

@@ -41,6 +41,8 @@ pub(crate) struct Document {
 #[derive(Clone, Debug, serde::Deserialize)]
 pub(crate) struct Corrects {
     pub(crate) number: String,
+    #[serde(default)]
+    pub(crate) reason: String,
 }
 
 /// Who sells, or who is billed.

@@ -1,7 +1,7 @@
 //! What stands before every page: a browser does only what its person asked for, on pages that the person may see.
 
+use crate::answer;
 use crate::session::Token;
-use crate::table::Access;
 use crate::visit::{Fault, Guest, Visit};
 use crate::{Console, fields};
 use axum::extract::{Request, State};
@@ -9,6 +9,16 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
+use invoicer::people::Role;
+
+/// Who may use a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Everybody: what is needed to sign in.
+    Anyone,
+    /// Who is signed in and has one of these roles.
+    Only(&'static [Role]),
+}
 
 /// A form has at most so many bytes.
 const FORM_BYTES_MAX: usize = 4 << 20;
@@ -92,7 +102,7 @@ async fn admitted(console: Console, access: Access, request: Request) -> Result<
         if !visit.has(roles) {
             let fault =
                 Fault::new(StatusCode::FORBIDDEN, "Your roles do not allow this. Ask who administers Farthing.");
-            return Err(Box::new(visit.show(async { Err(fault) }).await));
+            return Err(Box::new(answer::refused(&visit, &fault, None)));
         }
         parts.extensions.insert(visit);
     }

@@ -81,7 +81,7 @@ pub(crate) fn whole(visit: &Visit, page: &Page) -> Markup {
                 }
             }
             main #main tabindex="-1" {
-                @if let Some(done) = words::done(visit.query("done")) { p.done role="status" { (done) } }
+                @if let Some(done) = visit.was_done().and_then(words::done) { p.done role="status" { (done) } }
                 (page.body)
             }
             footer {
@@ -118,8 +118,8 @@ fn document(title: &str, body: &Markup) -> Markup {
     }
 }
 
-/// Why there is no page.
-pub(crate) fn fault(fault: &Fault) -> Page {
+/// Why there is no page, and the way back to the bill that it was about.
+pub(crate) fn fault(fault: &Fault, bill: Option<&str>) -> Page {
     let title = match fault.status.as_u16() {
         403 => "Not allowed",
         404 => "Not found",
@@ -129,8 +129,11 @@ pub(crate) fn fault(fault: &Fault) -> Page {
     };
     let body = html! {
         h1 { (title) }
-        p.notice { (fault.message) }
-        p { a href="/console" { "To the start" } }
+        p.notice { (words::sentence(&fault.message)) }
+        p { @match bill {
+            Some(id) => { a href=(bill_link(id)) { "Back to the bill" } }
+            None => { a href="/console" { "To the start" } }
+        } }
     };
     Page::new(title, Section::None, body)
 }

@@ -15,6 +15,7 @@ mod session;
 mod throttle;
 mod visit;
 
+mod answer;
 mod assets;
 mod document;
 mod html;
@@ -23,7 +24,8 @@ mod words;
 mod pages;
 mod table;
 
-pub use table::{Access, Route, routes};
+pub use guard::Access;
+pub use table::{Route, routes};
 
 use invoicer::services::Services;
 use pricing::time::{Instant, Span};

@@ -139,7 +139,7 @@ impl Token {
 
     /// What forms show, so that only pages of ours can send one.
     pub(crate) fn form(&self) -> String {
-        hex(&Sha256::digest(format!("form {}", self.0)))
+        self.mark("form")
     }
 
     /// Whether a form that shows this came from a page of ours.
@@ -147,9 +147,24 @@ impl Token {
         self.form().as_bytes().ct_eq(shown.as_bytes()).into()
     }
 
+    /// What a link shows that leads to what was done.
+    pub(crate) fn done(&self, what: &str, id: &str) -> String {
+        self.mark(&format!("done {what} {id}"))
+    }
+
+    /// Whether a link that shows this was made when that was done.
+    pub(crate) fn says(&self, what: &str, id: &str, shown: &str) -> bool {
+        self.done(what, id).as_bytes().ct_eq(shown.as_bytes()).into()
+    }
+
     /// Under which the books keep its session.
     fn key(&self) -> String {
-        hex(&Sha256::digest(format!("session {}", self.0)))
+        self.mark("session")
+    }
+
+    /// What only who has the token can know, for one purpose.
+    fn mark(&self, purpose: &str) -> String {
+        hex(&Sha256::digest(format!("{purpose} {}", self.0)))
     }
 }
 

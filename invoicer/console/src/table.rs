@@ -1,21 +1,14 @@
 //! All pages and actions in one table, each with who may. A route that is not here is not there.
 
-use crate::visit::{Answer, Fault, Visit};
-use crate::{Console, assets, guard, pages};
+use crate::answer::{self, Answer};
+use crate::guard::{self, Access};
+use crate::visit::{Fault, Visit};
+use crate::{Console, assets, pages};
 use axum::http::Method;
 use axum::response::Redirect;
 use axum::routing::{MethodRouter, get, post};
 use invoicer::people::Role;
 use std::future::Future;
-
-/// Who may use a route.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Access {
-    /// Everybody: what is needed to sign in.
-    Anyone,
-    /// Who is signed in and has one of these roles.
-    Only(&'static [Role]),
-}
 
 /// A route, as tests go through all of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +42,7 @@ fn table() -> Vec<Entry> {
     vec![
         page("/console", EVERYBODY, pages::home::page),
         page("/console/bills", BILLS, pages::bills::page),
+        action("/console/bills/approve", FINANCE, pages::bills::approve),
         page("/console/bill", BILLS, pages::bill::page),
         page("/console/bill/line", BILLS, pages::line::page),
         page("/console/bill/check", BILLS, pages::actions::check),
@@ -106,7 +100,7 @@ where
     F: Fn(Visit) -> A + Clone + Send + Sync + 'static,
     A: Future<Output = Result<Answer, Fault>> + Send + 'static,
 {
-    Entry::new(Method::GET, path, access, get(move |visit: Visit| visit.clone().show(page(visit))))
+    Entry::new(Method::GET, path, access, get(move |visit: Visit| answer::shown(path, visit.clone(), page(visit))))
 }
 
 /// What changes something.
@@ -115,5 +109,5 @@ where
     F: Fn(Visit) -> A + Clone + Send + Sync + 'static,
     A: Future<Output = Result<Answer, Fault>> + Send + 'static,
 {
-    Entry::new(Method::POST, path, access, post(move |visit: Visit| visit.clone().show(action(visit))))
+    Entry::new(Method::POST, path, access, post(move |visit: Visit| answer::shown(path, visit.clone(), action(visit))))
 }

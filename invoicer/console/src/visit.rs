@@ -1,18 +1,15 @@
-//! A request that was let in: whose it is, and what it becomes.
+//! A request that was let in: whose it is, what it asks for, and why there may be no page.
 
 use crate::Console;
 use crate::fields::Fields;
-use crate::html::{self, Page};
 use crate::session::Token;
 use axum::extract::FromRequestParts;
+use axum::http::StatusCode;
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::{Html, IntoResponse, Redirect, Response};
 use invoicer::ledger;
 use invoicer::people::{Person, Role};
 use invoicer::services::Services;
 use proto::status::Problem;
-use std::future::Future;
 use storage::keyring::{Caller, Scope};
 use tonic::Status;
 
@@ -40,16 +37,6 @@ pub(crate) struct Visit {
 pub(crate) struct Fault {
     pub(crate) status: StatusCode,
     pub(crate) message: String,
-}
-
-/// What came of a request.
-pub(crate) enum Answer {
-    /// A page.
-    Page(Page),
-    /// A file.
-    File { name: String, media_type: String, content: Vec<u8> },
-    /// Another page is to be loaded.
-    Go(String),
 }
 
 // === impl Visit ===
@@ -88,17 +75,10 @@ impl Visit {
         self.guest.console.services().acting_as(caller)
     }
 
-    /// The answer as the browser takes it.
-    pub(crate) async fn show(self, answer: impl Future<Output = Result<Answer, Fault>>) -> Response {
-        match answer.await {
-            Ok(Answer::Page(page)) => Html(html::whole(&self, &page).into_string()).into_response(),
-            Ok(Answer::Go(to)) => Redirect::to(&to).into_response(),
-            Ok(Answer::File { name, media_type, content }) => file(&name, &media_type, content),
-            Err(fault) => {
-                let page = html::fault(&fault);
-                (fault.status, Html(html::whole(&self, &page).into_string())).into_response()
-            }
-        }
+    /// What the person just did, where an action of theirs led here: nobody else can make such a link.
+    pub(crate) fn was_done(&self) -> Option<&str> {
+        let (what, id) = (self.query("done"), self.query("id"));
+        self.guest.token.says(what, id, self.query("by")).then_some(what)
     }
 }
 
@@ -121,22 +101,6 @@ impl<S: Sync> FromRequestParts<S> for Guest {
 /// Every route stands behind the guard, which puts these there.
 fn unguarded() -> Fault {
     Fault::new(StatusCode::INTERNAL_SERVER_ERROR, "This page is not guarded.")
-}
-
-fn file(name: &str, media_type: &str, content: Vec<u8>) -> Response {
-    let safe: String = name.chars().map(|letter| if is_plain(letter) { letter } else { '-' }).collect();
-    let mut response = content.into_response();
-    let headers = response.headers_mut();
-    let disposition = HeaderValue::from_str(&format!("attachment; filename=\"{safe}\""));
-    headers.insert(header::CONTENT_DISPOSITION, disposition.unwrap_or(HeaderValue::from_static("attachment")));
-    if let Ok(media_type) = HeaderValue::from_str(media_type) {
-        headers.insert(header::CONTENT_TYPE, media_type);
-    }
-    response
-}
-
-fn is_plain(letter: char) -> bool {
-    letter.is_ascii_alphanumeric() || "._-".contains(letter)
 }
 
 // === impl Fault ===
@@ -163,18 +127,5 @@ impl From<ledger::Error> for Fault {
     fn from(error: ledger::Error) -> Self {
         tracing::warn!(%error, "the console cannot read the books");
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "The books cannot be reached now. Try again in a moment.")
-    }
-}
-
-impl IntoResponse for Fault {
-    /// For who is not signed in.
-    fn into_response(self) -> Response {
-        (self.status, Html(html::bare("Not done", &html::fault(&self).body).into_string())).into_response()
-    }
-}
-
-impl From<Page> for Answer {
-    fn from(page: Page) -> Self {
-        Self::Page(page)
     }
 }

@@ -41,6 +41,12 @@ pub(crate) fn brief(number: &str) -> String {
     }
 }
 
+/// With a large letter at its beginning.
+pub(crate) fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+}
+
 /// `1 bill`, `2 bills`.
 pub(crate) fn counted(count: impl std::fmt::Display, word: &str) -> String {
     let count = count.to_string();

@@ -2,8 +2,8 @@
 
 mod phrases;
 
-use crate::invoice::Kind;
 use jiff::civil::Date;
+use pricing::bill::DocumentKind as Kind;
 
 /// What documents are written in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

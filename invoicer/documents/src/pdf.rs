@@ -8,6 +8,7 @@
 // Reading order: the parts of the page (head, table, totals), what they are set in, how they become bytes.
 mod foot;
 mod head;
+mod picture;
 mod sheet;
 mod table;
 mod text;
@@ -22,7 +23,7 @@ use crate::canonical::Shape;
 use crate::einvoice::{Customization, Document};
 use crate::invoice::{Invoice, Kind};
 use crate::{Error, cii};
-use krilla::image::Image;
+use picture::Picture;
 use sheet::Sheets;
 
 /// The PDF/A-3 of a document, issued or not, with the picture that [`logo`] names.
@@ -37,7 +38,7 @@ pub fn pdf(canonical: &str, logo: Option<Vec<u8>>) -> Result<Vec<u8>, Error> {
         Err(Error::Lacking(_) | Error::Refused(_) | Error::NotIssued(_)) => None,
         Err(error) => return Err(error),
     };
-    let logo = logo.map(file::logo).transpose()?;
+    let logo = logo.map(Picture::read).transpose()?;
     file::write(&invoice, sheets(&invoice, logo.as_ref()), inside)
 }
 
@@ -49,7 +50,7 @@ pub fn logo(canonical: &str) -> Result<Option<String>, Error> {
     Ok(Shape::read(canonical)?.seller.and_then(|seller| seller.logo))
 }
 
-fn sheets(invoice: &Invoice, logo: Option<&Image>) -> Sheets {
+fn sheets(invoice: &Invoice, logo: Option<&Picture>) -> Sheets {
     let mut sheets = Sheets::new(mark(invoice));
     head::draw(invoice, logo, &mut sheets);
     table::draw(invoice, &mut sheets);

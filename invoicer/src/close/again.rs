@@ -83,7 +83,7 @@ impl Closer {
             }
             Err(error) => return Err(error),
         }
-        let decision = situation.decide(desk, chain, now, true, order.is_some());
+        let decision = situation.decide(desk, chain, now, true, order);
         if let Some(report) = decision.report(key, &mut state.reported) {
             tracing::error!(bill = key.bill_id(end), "{report}");
         }

@@ -12,6 +12,7 @@
 
 use super::chain::{Chain, Key};
 use super::desk::Desk;
+use super::walk::Order;
 use crate::ledger::{BasisPeriod, Hold, Status, StoredBill};
 use pricing::bill::{self, Account, Bill, Corrects, Part, Prepared};
 use pricing::currency::Currency;
@@ -100,8 +101,17 @@ impl Situation {
         is_empty(&prepared.bill) && !chain.open.contains_key(&self.period.end) && !chain.stored.late.is_empty()
     }
 
-    /// Decides. `first`: every bill before it is issued. `asked`: a person wants it issued now.
-    pub(super) fn decide(self, desk: &Desk, chain: &Chain, log_time: Instant, first: bool, asked: bool) -> Decision {
+    /// Decides. `first`: every bill before it is issued. `order`: a person wants it issued now, if it is what was seen.
+    pub(super) fn decide(
+        self,
+        desk: &Desk,
+        chain: &Chain,
+        log_time: Instant,
+        first: bool,
+        order: Option<&Order>,
+    ) -> Decision {
+        let document = self.document(desk);
+        let asked = document.as_ref().is_some_and(|document| order.is_some_and(|order| order.is_for(document)));
         let mut bill = self.begun(chain, log_time, asked);
         let mut alarm = None;
         let (mut content, mut account) = (None, None);
@@ -109,8 +119,7 @@ impl Situation {
             (None, Some(Ok(prepared))) => {
                 bill.period = prepared.bill.period;
                 bill.total = self.key.currency.text(prepared.bill.total);
-                let seller = desk.seller(&prepared.bill).map(|seller| &seller.is);
-                bill.document = Some(bill::document(&prepared.bill, seller, bill::Status::Draft, self.test));
+                bill.document = document;
                 let is_waived = bill.waived.as_ref().is_some_and(|waived| bill.newest <= waived.until);
                 bill.reason = if self.parked > 0 && !is_waived {
                     Some(parked(self.parked))
@@ -150,6 +159,13 @@ impl Situation {
             bill.periods.clone_from(&self.periods);
         }
         Decision { bill, content, account, before: self.before, periods: self.periods, invoice: None, again, alarm }
+    }
+
+    /// What the bill says, where the charges add up and it could be prepared.
+    fn document(&self, desk: &Desk) -> Option<String> {
+        let bill = self.prepared.as_ref()?.as_ref().ok().map(|prepared| &prepared.bill)?;
+        let seller = desk.seller(bill).map(|seller| &seller.is);
+        self.difference.is_none().then(|| bill::document(bill, seller, bill::Status::Draft, self.test))
     }
 
     /// The bill as far as it does not depend on what it comes to: with what people said of it.

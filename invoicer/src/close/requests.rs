@@ -16,15 +16,16 @@ const SEEN: u8 = 2;
 
 impl Closer {
     /// Issues a draft or held bill now. It must be the first of its customer's that is not issued, and its charges must add
-    /// up; parked events must be waived.
+    /// up; parked events must be waived. Where `seen` names a document, the bill as it is issued must say that.
     ///
     /// # Errors
-    /// [`Error::Bill`] says what is in the way.
-    pub async fn issue(&self, tenant: &TenantId, id: &str, who: &str) -> Result<StoredBill, Error> {
+    /// [`Error::Refused`] when it says something else by now; [`Error::Bill`] says what is in the way.
+    pub async fn issue(&self, tenant: &TenantId, id: &str, seen: Option<&str>, who: &str) -> Result<StoredBill, Error> {
         let mut state = self.state.lock().await;
         let before = self.open_bill(tenant, id).await?;
         let key = key(tenant, &before.value);
-        let order = Order { key: key.clone(), end: before.value.period.end, who: who.to_owned() };
+        let (end, seen) = (before.value.period.end, seen.map(str::to_owned));
+        let order = Order { key: key.clone(), end, seen, who: who.to_owned() };
         if state.is_none() {
             *state = Some(self.load().await?);
         }
@@ -35,6 +36,9 @@ impl Closer {
         let after = self.bill(tenant, id).await?.value;
         if after.status == Status::Issued {
             return Ok(after);
+        }
+        if after.document.as_deref().is_some_and(|document| !order.is_for(document)) {
+            return Err(changed(id));
         }
         let reason = after.reason.clone().unwrap_or_else(|| {
             "a bill of this customer before it is not issued yet, or it waits for its manifests".to_owned()
@@ -55,8 +59,7 @@ impl Closer {
             };
             let digest = digest(document);
             if seen.is_some_and(|seen| seen != digest) {
-                let reason = format!("bill {id} is not what it was: look at it again, and approve what it says now");
-                return Err(Error::Refused { refusal: Refusal::Changed, reason });
+                return Err(changed(id));
             }
             (bill.approved, bill.hold) = (Some(Approval { who: who.to_owned(), digest }), None);
             Ok(())
@@ -179,6 +182,12 @@ impl Closer {
         }
         Err(Error::bill(format!("bill {id} is {} already and never changes", status.word())))
     }
+}
+
+/// The draft is not what the person saw.
+fn changed(id: &str) -> Error {
+    let reason = format!("bill {id} is not what it was: look at it again, and decide on what it says now");
+    Error::Refused { refusal: Refusal::Changed, reason }
 }
 
 pub(super) fn key(tenant: &TenantId, bill: &StoredBill) -> Key {

@@ -6,7 +6,7 @@ use super::desk::{Customer, Desk};
 use super::issue::Numbers;
 use super::reached::Reached;
 use super::{Account, Closer, Error, State, late, verify};
-use crate::ledger::{Draft, Status};
+use crate::ledger::{Draft, Status, digest};
 use pricing::bill::{self, Part, Usage};
 use pricing::id::{SubscriptionId, TenantId};
 use pricing::time::Instant;
@@ -20,6 +20,8 @@ use storage::output::{Manifest, Sum};
 pub(super) struct Order {
     pub(super) key: Key,
     pub(super) end: Instant,
+    /// The digest of the document that the person saw; none: as it is.
+    pub(super) seen: Option<String>,
     pub(super) who: String,
 }
 
@@ -47,6 +49,15 @@ pub(super) struct Found {
     manifests: BTreeMap<PeriodKey, (Manifest, Vec<Sum>)>,
     /// Periods of which the store holds something else than was written, and what it says.
     damaged: BTreeMap<PeriodKey, String>,
+}
+
+// === impl Order ===
+
+impl Order {
+    /// Whether the person saw this document.
+    pub(super) fn is_for(&self, document: &str) -> bool {
+        self.seen.as_ref().is_none_or(|seen| *seen == digest(document))
+    }
 }
 
 // === impl Closer ===
@@ -148,7 +159,7 @@ impl Closer {
                 effects.push(Numbers::nothing_late(&mut draft, chain, &walk.key)?);
                 continue;
             }
-            let asked = order.is_some_and(|order| order.key == walk.key && order.end == end);
+            let asked = order.filter(|order| order.key == walk.key && order.end == end);
             let decision = situation.decide(desk, chain, walk.now, walk.first, asked);
             if let Some(report) = decision.report(&walk.key, &mut state.reported) {
                 tracing::error!(bill = walk.key.bill_id(end), "{report}");

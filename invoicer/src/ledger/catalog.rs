@@ -7,7 +7,7 @@ use pricing::bill::{Credit, Party, Tax};
 use pricing::catalog::settings::{Issue, Zero};
 use pricing::catalog::{Catalog, Change, Entity, Kind};
 use pricing::id::{CustomerId, TenantId};
-use pricing::plan::PlanVersion;
+use pricing::plan::{PlanRef, PlanVersion};
 use pricing::time::Instant;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -27,6 +27,27 @@ pub struct Loaded {
 
 /// What revision each entity was read at.
 type Revisions = BTreeMap<(Kind, String), u64>;
+
+/// What of a subscription tells how it is billed now: ten thousand are read for a page, and nearly all else is stepped over.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Sold {
+    timeline: Terms,
+}
+
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Terms {
+    terms: Vec<Term>,
+}
+
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Term {
+    plan: PlanRef,
+    until: Option<Instant>,
+}
+
+impl super::Kind for Sold {
+    const COLLECTION: &'static str = "subscription";
+}
 
 /// Entities read at once.
 const PAGE: usize = 1_000;
@@ -52,6 +73,22 @@ impl Ledger {
             loaded.records.insert(record.id.clone(), record);
         }
         Ok(loaded)
+    }
+
+    /// A tenant's plans, and how many open subscriptions each version of them has.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn plans(&self, tenant: &TenantId) -> Result<(Catalog, BTreeMap<PlanRef, u32>), Error> {
+        let (mut catalog, mut counts) = (Catalog::new(tenant.clone()), BTreeMap::new());
+        self.entities(tenant, Kind::Plan, None, &mut catalog, &mut Revisions::new()).await?;
+        for subscription in self.all::<Sold>(Some(tenant), &Filter::default()).await? {
+            let last = subscription.value.timeline.terms.into_iter().next_back();
+            if let Some(term) = last.filter(|term| term.until.is_none()) {
+                *counts.entry(term.plan).or_default() += 1;
+            }
+        }
+        Ok((catalog, counts))
     }
 
     /// Reads all entities of a kind; what customers have, of one customer only, where one is named.

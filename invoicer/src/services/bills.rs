@@ -241,5 +241,6 @@ pub(super) fn summary(id: String, bill: &StoredBill, now: Instant) -> v1::Invoic
         due_date: receivable.and_then(|receivable| receivable.due_date.clone()).unwrap_or_default(),
         corrects: bill.corrects.clone().unwrap_or_default(),
         approved_by: approved.map(|approval| approval.who.clone()).unwrap_or_default(),
+        digest: bill.document.as_deref().map(digest).unwrap_or_default(),
     }
 }

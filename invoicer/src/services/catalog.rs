@@ -5,15 +5,16 @@ use super::{Services, access, page, problem, words};
 use crate::ledger::{Draft, Loaded};
 use crate::publisher::{self, Receipt, Turn};
 use pricing::catalog::entity::Plan;
-use pricing::catalog::{Action, Catalog, Change, EntityChange, Entry, Errors, File, Kind, Options, Version};
+use pricing::catalog::{Action, Change, EntityChange, Entry, Errors, File, Kind, Options, Version};
 use pricing::id::{PlanId, TenantId};
-use pricing::subscription::Term;
+use pricing::plan::PlanRef;
 use proto::code::Code;
 use proto::status::{self, Problem};
 use proto::v1;
 use proto::v1::catalog_service_server::CatalogService;
 use proto::v1::customer_service_server::CustomerService;
 use proto::v1::subscription_service_server::SubscriptionService;
+use std::collections::BTreeMap;
 use storage::books::ListQuery;
 use storage::keyring::Scope;
 use tonic::metadata::MetadataMap;
@@ -51,7 +52,7 @@ impl CatalogService for Services {
     async fn versions(&self, request: Request<v1::VersionsRequest>) -> Result<Response<v1::VersionsResponse>, Status> {
         let Granted { tenant, .. } = self.access.granted(request.metadata(), Scope::Read).await?;
         let wanted = request.into_inner().plan;
-        let catalog = self.ledger.catalog(&tenant).await.map_err(|error| problem::ledger(&error))?.catalog;
+        let (catalog, billed) = self.ledger.plans(&tenant).await.map_err(|error| problem::ledger(&error))?;
         words::known(
             "plan",
             Some(wanted.as_str()).filter(|plan| !plan.is_empty()),
@@ -59,7 +60,7 @@ impl CatalogService for Services {
         )?;
         let plans = catalog.plans().iter().filter(|(id, _)| wanted.is_empty() || id.as_str() == wanted);
         let versions = plans
-            .flat_map(|(id, plan)| plan.history().into_iter().map(|version| version_of(&catalog, id, plan, version)));
+            .flat_map(|(id, plan)| plan.history().into_iter().map(|version| version_of(id, plan, version, &billed)));
         Ok(Response::new(v1::VersionsResponse { versions: versions.collect() }))
     }
 }
@@ -193,17 +194,15 @@ impl Services {
     }
 }
 
-fn version_of(catalog: &Catalog, id: &PlanId, plan: &Entry<Plan>, version: Version) -> v1::PlanVersion {
+fn version_of(id: &PlanId, plan: &Entry<Plan>, version: Version, billed: &BTreeMap<PlanRef, u32>) -> v1::PlanVersion {
     let is_newest = plan.newest().is_some_and(|newest| newest.plan.version == version.number);
-    let is_billed = |term: &Term| term.plan.id == *id && term.plan.version == version.number;
-    let mut subscriptions = catalog.subscriptions().values().filter_map(|entry| entry.timeline.terms.last());
-    let billed = subscriptions.by_ref().filter(|term| term.until.is_none() && is_billed(term)).count();
+    let this = PlanRef { id: id.clone(), version: version.number };
     v1::PlanVersion {
         plan: id.to_string(),
         version: version.number,
         entry: version.file,
         changes: version.changes,
-        subscriptions: u32::try_from(billed).unwrap_or(u32::MAX),
+        subscriptions: billed.get(&this).copied().unwrap_or_default(),
         ended: plan.ended || !is_newest,
     }
 }

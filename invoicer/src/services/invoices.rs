@@ -46,10 +46,12 @@ impl InvoiceService for Services {
         Ok(Response::new(v1::ExportResponse { content, media_type: form.media_type().to_owned() }))
     }
 
-    async fn issue(&self, request: Request<v1::GetInvoiceRequest>) -> Result<Response<v1::GetInvoiceResponse>, Status> {
+    async fn issue(&self, request: Request<v1::IssueRequest>) -> Result<Response<v1::GetInvoiceResponse>, Status> {
         let Granted { tenant, caller } = self.access.granted(request.metadata(), Scope::Finance).await?;
-        let bill = self.bill(&tenant, &request.into_inner().id).await?;
-        self.closer.issue(&tenant, &bill.id, &caller.key).await.map_err(|error| problem::close(&error))?;
+        let asked = request.into_inner();
+        let bill = self.bill(&tenant, &asked.id).await?;
+        let issued = self.closer.issue(&tenant, &bill.id, seen(&asked.digest), &caller.key).await;
+        issued.map_err(|error| problem::close(&error))?;
         let bill = self.bill(&tenant, &bill.id).await?;
         self.answer(&tenant, bill).await
     }
@@ -88,8 +90,7 @@ impl InvoiceService for Services {
         let Granted { tenant, caller } = self.access.granted(request.metadata(), Scope::Finance).await?;
         let asked = request.into_inner();
         let bill = self.bill(&tenant, &asked.id).await?;
-        let seen = Some(asked.digest.as_str()).filter(|digest| !digest.is_empty());
-        let approved = self.closer.approve(&tenant, &bill.id, seen, &caller.key).await;
+        let approved = self.closer.approve(&tenant, &bill.id, seen(&asked.digest), &caller.key).await;
         approved.map_err(|error| problem::close(&error))?;
         let bill = self.bill(&tenant, &bill.id).await?;
         self.answer(&tenant, bill).await
@@ -183,4 +184,9 @@ impl InvoiceService for Services {
         let Granted { tenant, .. } = self.access.granted(request.metadata(), Scope::Read).await?;
         Ok(Response::new(self.credits(&tenant, &request.into_inner()).await?))
     }
+}
+
+/// The draft that the caller saw; none: as it is.
+fn seen(digest: &str) -> Option<&str> {
+    Some(digest).filter(|digest| !digest.is_empty())
 }

@@ -229,7 +229,11 @@ impl System {
     }
 
     pub(crate) async fn issue(&self, id: &str) -> Result<v1::GetInvoiceResponse, Status> {
-        let request = v1::GetInvoiceRequest { id: id.to_owned() };
+        self.issue_seen(id, "").await
+    }
+
+    pub(crate) async fn issue_seen(&self, id: &str, digest: &str) -> Result<v1::GetInvoiceResponse, Status> {
+        let request = v1::IssueRequest { id: id.to_owned(), digest: digest.to_owned() };
         self.invoicer.services().issue(call("acme-finance", request)).await.map(tonic::Response::into_inner)
     }
 

@@ -60,10 +60,10 @@ fn logo(fields: &Fields<'_>) -> Option<Arc<str>> {
     let value = fields.get("logo")?;
     let found = value.text()?;
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
-    let ends = [".png", ".jpg", ".jpeg"].iter().any(|end| found.ends_with(end));
+    let ends = [".png", ".jpg", ".jpeg", ".svg"].iter().any(|end| found.ends_with(end));
     if !ends || found.starts_with('.') || !found.bytes().all(plain) {
         value.refuse(format!(
-            "found '{found}'; write the name of a PNG or JPEG file without its folder, such as acme.png"
+            "found '{found}'; write the name of a PNG, JPEG or SVG file without its folder, such as acme.png"
         ));
     }
     Some(Arc::from(found))

@@ -19,7 +19,7 @@ mod archive;
 #[cfg(test)]
 mod tests;
 
-const MIGRATIONS: [&str; 1] = [include_str!("books/schema_1.sql")];
+const MIGRATIONS: [&str; 2] = [include_str!("books/schema_1.sql"), include_str!("books/schema_2.sql")];
 const GET: &str = "SELECT revision, body FROM documents WHERE tenant = ? AND collection = ? AND id = ?";
 
 /// Nothing but a conflict makes a commit refuse.
@@ -201,9 +201,11 @@ fn note(
 }
 
 fn audit(connection: &Connection, query: &AuditQuery) -> Result<Vec<AuditEntry>, rusqlite::Error> {
-    let sql = match query.descending {
-        false => concat!(include_str!("books/audit.sql"), "ASC LIMIT :count_max"),
-        true => concat!(include_str!("books/audit.sql"), "DESC LIMIT :count_max"),
+    let sql = match (query.is_of_document(), query.descending) {
+        (false, false) => concat!(include_str!("books/audit.sql"), "ASC LIMIT :count_max"),
+        (false, true) => concat!(include_str!("books/audit.sql"), "DESC LIMIT :count_max"),
+        (true, false) => concat!(include_str!("books/audit_of_document.sql"), "ASC LIMIT :count_max"),
+        (true, true) => concat!(include_str!("books/audit_of_document.sql"), "DESC LIMIT :count_max"),
     };
     let mut statement = connection.prepare_cached(sql)?;
     let numbers = query.numbers();

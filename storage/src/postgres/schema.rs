@@ -5,7 +5,10 @@ use deadpool_postgres::Object;
 use refinery::{Migration, Runner};
 
 /// Every migration there is, oldest first. One that was released never changes; its version is the number in its name.
-const MIGRATIONS: [(&str, &str); 1] = [("V1__books", include_str!("V1__books.sql"))];
+const MIGRATIONS: [(&str, &str); 2] = [
+    ("V1__books", include_str!("V1__books.sql")),
+    ("V2__audit_of_document", include_str!("V2__audit_of_document.sql")),
+];
 /// Where the database keeps which migrations it has had.
 const HISTORY: &str = "farthing_schema";
 /// Two that migrate at the same time take turns by this advisory lock.

@@ -244,7 +244,8 @@ impl Script {
                 if invoicer.closer().waive(&tenant, id, "the simulation says so", "simulation").await.is_ok() {
                     self.sightings.see(Sighting::Waived);
                 }
-            } else if self.random.random_ratio(1, 2) && invoicer.closer().issue(&tenant, id, "simulation").await.is_ok()
+            } else if self.random.random_ratio(1, 2)
+                && invoicer.closer().issue(&tenant, id, None, "simulation").await.is_ok()
             {
                 self.sightings.see(Sighting::IssuedEarly);
             }

@@ -1,8 +1,8 @@
 //! What is done with a bill. Each is one call of a service; what it refuses is shown as it says it.
 
-use crate::fields::link;
+use crate::answer::Answer;
 use crate::html::{self, Page, Section};
-use crate::visit::{Answer, Fault, Visit};
+use crate::visit::{Fault, Visit};
 use crate::words;
 use axum::http::StatusCode;
 use maud::html;
@@ -12,22 +12,22 @@ use storage::keyring::Scope;
 use tonic::Request;
 
 /// Back to the bill, which says what was done.
-fn back(id: &str, done: &str) -> Answer {
-    Answer::Go(link("/console/bill", &[("id", id), ("done", done)]))
+fn back(visit: &Visit, id: &str, done: &str) -> Answer {
+    Answer::done(visit, "/console/bill", id, done)
 }
 
 pub(crate) async fn issue(visit: Visit) -> Result<Answer, Fault> {
     let id = visit.form("id");
-    let asked = Request::new(v1::GetInvoiceRequest { id: id.to_owned() });
-    InvoiceService::issue(&visit.acting(Scope::Finance), asked).await?;
-    Ok(back(id, "issued"))
+    let asked = v1::IssueRequest { id: id.to_owned(), digest: visit.form("digest").to_owned() };
+    InvoiceService::issue(&visit.acting(Scope::Finance), Request::new(asked)).await?;
+    Ok(back(&visit, id, "issued"))
 }
 
 pub(crate) async fn approve(visit: Visit) -> Result<Answer, Fault> {
     let id = visit.form("id");
     let asked = v1::ApproveRequest { id: id.to_owned(), digest: visit.form("digest").to_owned() };
     InvoiceService::approve(&visit.acting(Scope::Finance), Request::new(asked)).await?;
-    Ok(back(id, "approved"))
+    Ok(back(&visit, id, "approved"))
 }
 
 /// Holds, or lets go again.
@@ -35,7 +35,7 @@ pub(crate) async fn hold(visit: Visit) -> Result<Answer, Fault> {
     let (id, release) = (visit.form("id"), !visit.form("release").is_empty());
     let asked = v1::HoldRequest { id: id.to_owned(), reason: visit.form("reason").to_owned(), release };
     InvoiceService::hold(&visit.acting(Scope::Finance), Request::new(asked)).await?;
-    Ok(back(id, if release { "released" } else { "held" }))
+    Ok(back(&visit, id, if release { "released" } else { "held" }))
 }
 
 pub(crate) async fn pay(visit: Visit) -> Result<Answer, Fault> {
@@ -48,7 +48,7 @@ pub(crate) async fn pay(visit: Visit) -> Result<Answer, Fault> {
         payment_id: visit.form("once").to_owned(),
     };
     InvoiceService::pay(&visit.acting(Scope::Finance), Request::new(asked)).await?;
-    Ok(back(id, "paid"))
+    Ok(back(&visit, id, "paid"))
 }
 
 pub(crate) async fn credit(visit: Visit) -> Result<Answer, Fault> {
@@ -66,19 +66,19 @@ pub(crate) async fn credit(visit: Visit) -> Result<Answer, Fault> {
     };
     let made = InvoiceService::credit(&visit.acting(Scope::Finance), Request::new(asked)).await?.into_inner();
     let number = made.summary.map(|note| note.number).unwrap_or_default();
-    Ok(back(if number.is_empty() { id } else { &number }, "credited"))
+    Ok(back(&visit, if number.is_empty() { id } else { &number }, "credited"))
 }
 
 pub(crate) async fn void(visit: Visit) -> Result<Answer, Fault> {
     let asked = v1::VoidRequest { id: visit.form("id").to_owned(), reason: visit.form("reason").to_owned() };
     InvoiceService::void(&visit.acting(Scope::Finance), Request::new(asked)).await?;
-    Ok(back(visit.form("id"), "voided"))
+    Ok(back(&visit, visit.form("id"), "voided"))
 }
 
 pub(crate) async fn write_off(visit: Visit) -> Result<Answer, Fault> {
     let asked = v1::WriteOffRequest { id: visit.form("id").to_owned(), reason: visit.form("reason").to_owned() };
     InvoiceService::write_off(&visit.acting(Scope::Finance), Request::new(asked)).await?;
-    Ok(back(visit.form("id"), "written-off"))
+    Ok(back(&visit, visit.form("id"), "written-off"))
 }
 
 /// Takes a payment or a write-off back.
@@ -89,22 +89,22 @@ pub(crate) async fn reverse(visit: Visit) -> Result<Answer, Fault> {
         reason: visit.form("reason").to_owned(),
     };
     InvoiceService::reverse(&visit.acting(Scope::Finance), Request::new(asked)).await?;
-    Ok(back(visit.form("id"), "reversed"))
+    Ok(back(&visit, visit.form("id"), "reversed"))
 }
 
 pub(crate) async fn waive(visit: Visit) -> Result<Answer, Fault> {
     let id = visit.form("id");
     let asked = v1::WaiveRequest { id: id.to_owned(), reason: visit.form("reason").to_owned() };
     InvoiceService::waive(&visit.acting(Scope::Finance), Request::new(asked)).await?;
-    Ok(back(id, "waived"))
+    Ok(back(&visit, id, "waived"))
 }
 
 pub(crate) async fn export(visit: Visit) -> Result<Answer, Fault> {
-    let (id, format) = (visit.query("id"), visit.query("format"));
-    let asked = v1::ExportRequest { id: id.to_owned(), format: format.to_owned(), ..Default::default() };
+    let (id, format, rules) = (visit.query("id"), visit.query("format"), visit.query("rules"));
+    let asked = v1::ExportRequest { id: id.to_owned(), format: format.to_owned(), customization: rules.to_owned() };
     let answer = InvoiceService::export(&visit.reading(), Request::new(asked)).await?.into_inner();
-    let ending = if format == "ubl" { "xml" } else { format };
-    Ok(Answer::File { name: format!("{id}.{ending}"), media_type: answer.media_type, content: answer.content })
+    let name = if rules.is_empty() { format!("{id}.{format}") } else { format!("{id}-{rules}-{format}.xml") };
+    Ok(Answer::File { name, media_type: answer.media_type, content: answer.content })
 }
 
 /// Recomputes a bill from charges and catalog.

@@ -1,8 +1,9 @@
 //! The audit log: every change of the books, the newest first.
 
+use crate::answer::Answer;
 use crate::html::{self, Page, Section};
 use crate::pages::catalog::changed;
-use crate::visit::{Answer, Fault, Visit};
+use crate::visit::{Fault, Visit};
 use crate::words;
 use maud::{Markup, html};
 use pricing::catalog::{Entity, Kind, differences};

@@ -10,14 +10,17 @@ mod sheet;
 pub(crate) use read::{Bill, read};
 pub(crate) use sheet::each;
 
+use crate::answer::Answer;
 use crate::html::{self, Page, Section};
-use crate::visit::{Answer, Fault, Visit};
+use crate::visit::{Fault, Visit};
 use crate::words;
 use maud::{Markup, html};
 
 pub(crate) async fn page(visit: Visit) -> Result<Answer, Fault> {
     let bill = read(&visit, visit.query("id")).await?;
-    let last = difference::last(&visit, &bill).await?;
+    let is_credit_note = !bill.summary.corrects.is_empty();
+    // What is given back is no bill that could be more or less than another.
+    let difference = if is_credit_note { None } else { Some(difference::shown(&visit, &bill).await?) };
     let Bill { summary, document, .. } = &bill;
     let zone = document.zone();
     let body = html! {
@@ -29,14 +32,13 @@ pub(crate) async fn page(visit: Visit) -> Result<Answer, Fault> {
             @if !bill.answer.due_date.is_empty() { " · due " (bill.answer.due_date) }
             @if !summary.approved_by.is_empty() { " · approved by " (summary.approved_by) }
         }
-        @if !summary.reason.is_empty() {
-            p.notice { @if summary.status == "held" { strong { "Why it is held: " } } (summary.reason) }
-        }
+        @if summary.status == "held" { p.notice { strong { "Why it is held: " } (summary.reason) } }
+        @else if !summary.reason.is_empty() && !is_credit_note { p.notice { (summary.reason) } }
         (related(&bill))
         (doing::buttons(&visit, &bill))
         (sheet::sheet(&bill))
         (payments::entries(&visit, &bill))
-        (difference::shown(&bill, last.as_ref()))
+        @if let Some(difference) = &difference { (difference) }
     };
     Ok(Page::new(document.title(), Section::Bills, body).into())
 }

@@ -1,15 +1,20 @@
 //! The list of bills.
 
+use crate::answer::Answer;
+use crate::fields::link;
 use crate::html::{self, Page, Section};
 use crate::pages::customers;
-use crate::visit::{Answer, Fault, Visit};
+use crate::visit::{Fault, Visit};
 use crate::words;
+use axum::http::StatusCode;
+use invoicer::people::Role;
 use maud::{Markup, html};
 use pricing::catalog::Entry;
 use pricing::catalog::entity::Customer;
 use pricing::period::{Period, Zone};
 use proto::v1;
 use proto::v1::invoice_service_server::InvoiceService;
+use storage::keyring::Scope;
 use tonic::Request;
 
 const PATH: &str = "/console/bills";
@@ -56,7 +61,7 @@ pub(crate) async fn page(visit: Visit) -> Result<Answer, Fault> {
         (filter(status, customer, month))
         @if let Some(notice) = &notice { p.notice role="alert" { (notice) } }
         @if answer.invoices.is_empty() && notice.is_none() { p.calm { "No bills here." } }
-        @if !answer.invoices.is_empty() { (table("Bills", &answer.invoices, &known)) }
+        @if !answer.invoices.is_empty() { (listed(&visit, &answer.invoices, &known)) }
         (html::next(PATH, &[("status", status), ("customer", customer), ("month", month)], &answer.next_page_token))
     };
     Ok(Page::new("Bills", Section::Bills, body).into())
@@ -80,11 +85,67 @@ fn filter(status: &str, customer: &str, month: &str) -> Markup {
     }
 }
 
+/// The list; where drafts stand in it that the person may approve, they can be chosen.
+fn listed(visit: &Visit, bills: &[v1::InvoiceSummary], known: &customers::Known) -> Markup {
+    if !visit.has(&[Role::Finance]) || !bills.iter().any(is_to_approve) {
+        return table("Bills", bills, known);
+    }
+    html! {
+        form method="post" action={ (PATH) "/approve" } {
+            (html::token(visit))
+            (rows("Bills", bills, known, true))
+            div.actions { button { "Approve the chosen drafts" } }
+        }
+    }
+}
+
+/// A draft that a person can approve as it stands in the list.
+fn is_to_approve(bill: &v1::InvoiceSummary) -> bool {
+    !bill.digest.is_empty() && ["draft", "held"].contains(&bill.status.as_str())
+}
+
+/// Approves drafts as they stood in the list, each by itself.
+pub(crate) async fn approve(visit: Visit) -> Result<Answer, Fault> {
+    let chosen: Vec<(&str, &str)> = visit.guest.form.all("bill").filter_map(|bill| bill.split_once(' ')).collect();
+    if chosen.is_empty() {
+        return Err(Fault::new(StatusCode::BAD_REQUEST, "No draft was chosen."));
+    }
+    let mut said = Vec::new();
+    for (digest, id) in chosen {
+        let asked = v1::ApproveRequest { id: id.to_owned(), digest: digest.to_owned() };
+        let answer = InvoiceService::approve(&visit.acting(Scope::Finance), Request::new(asked)).await;
+        said.push((id, answer.map(|answer| answer.into_inner().summary.unwrap_or_default()).map_err(Fault::from)));
+    }
+    let content = html! {
+        thead { tr { th scope="col" { "Bill" } th scope="col" { "What came of it" } } }
+        tbody {
+            @for (id, said) in &said {
+                tr {
+                    td { a data-row href=(html::bill_link(id)) { (id) } }
+                    td { @match said { Ok(bill) => { (html::state(bill)) " " (bill.number) } Err(fault) => { (fault.message) } } }
+                }
+            }
+        }
+    };
+    let body = html! {
+        h1 { "Approved" }
+        p.says { "Each as it stood in the list; it is issued as soon as the customer's bills before it are." }
+        (html::table("Approved", &content))
+        p { a href=(link(PATH, &[("status", "draft")])) { "To the drafts" } }
+    };
+    Ok(Page::new("Approved", Section::Bills, body).into())
+}
+
 /// A table of bills, each with a way in.
 pub(crate) fn table(label: &str, bills: &[v1::InvoiceSummary], known: &customers::Known) -> Markup {
+    rows(label, bills, known, false)
+}
+
+fn rows(label: &str, bills: &[v1::InvoiceSummary], known: &customers::Known, can_choose: bool) -> Markup {
     let content = html! {
         thead {
             tr {
+                @if can_choose { th scope="col" { span.unseen { "Choose" } } }
                 th scope="col" { "Bill" } th scope="col" { "Customer" } th.wide scope="col" { "Period" }
                 th.wide scope="col" { "Status" } th.n scope="col" { "Total" } th.n.wide scope="col" { "Left" }
             }
@@ -95,6 +156,7 @@ pub(crate) fn table(label: &str, bills: &[v1::InvoiceSummary], known: &customers
                 @let name = customer.and_then(|customer| customer.name.as_deref()).unwrap_or(&bill.customer);
                 @let period = period(bill, customer);
                 tr {
+                    @if can_choose { td { (choice(bill)) } }
                     td.whole { a data-row href=(html::bill_link(bill_name(bill))) { (title(bill)) } span.narrow { (html::state(bill)) } }
                     td { (name) small.narrow { (period) } }
                     td.wide { (period) }
@@ -103,12 +165,21 @@ pub(crate) fn table(label: &str, bills: &[v1::InvoiceSummary], known: &customers
                     td.n.wide { (left(bill)) }
                 }
                 @if !bill.reason.is_empty() {
-                    tr.why { td colspan="6" { (bill.reason) } }
+                    tr.why { @if can_choose { td {} } td colspan="6" { (bill.reason) } }
                 }
             }
         }
     };
     html::table(label, &content)
+}
+
+/// Names the draft and what it says.
+fn choice(bill: &v1::InvoiceSummary) -> Markup {
+    html! {
+        @if is_to_approve(bill) {
+            input type="checkbox" name="bill" value={ (bill.digest) " " (bill.id) } aria-label={ "Choose " (bill.id) };
+        }
+    }
 }
 
 /// In the days of its customer.

@@ -1,7 +1,8 @@
 //! The catalog: plans with their versions and what each changed, all that is in force, and the way to change it.
 
+use crate::answer::Answer;
 use crate::html::{self, Page, Section};
-use crate::visit::{Answer, Fault, Visit};
+use crate::visit::{Fault, Visit};
 use crate::words;
 use invoicer::people::Role;
 use maud::{Markup, html};
@@ -136,5 +137,5 @@ pub(crate) async fn diff(visit: Visit) -> Result<Answer, Fault> {
 /// Puts a file in force.
 pub(crate) async fn apply(visit: Visit) -> Result<Answer, Fault> {
     CatalogService::apply(&visit.acting(Scope::Admin), asked(&visit)).await?;
-    Ok(Answer::Go(format!("{PATH}?done=applied")))
+    Ok(Answer::done(&visit, PATH, "", "applied"))
 }

@@ -1,10 +1,11 @@
 //! One customer: who it is, what it subscribes to, what it uses by day, its bills.
 
+use crate::answer::Answer;
 use crate::document::Document;
 use crate::html::{self, Page, Section};
 use crate::pages::chart::{self, Day};
 use crate::pages::{bills, customers};
-use crate::visit::{Answer, Fault, Visit};
+use crate::visit::{Fault, Visit};
 use crate::words;
 use axum::http::StatusCode;
 use invoicer::people::Role;

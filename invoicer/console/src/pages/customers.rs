@@ -1,7 +1,8 @@
 //! The list of customers.
 
+use crate::answer::Answer;
 use crate::html::{self, Page, Section};
-use crate::visit::{Answer, Fault, Visit};
+use crate::visit::{Fault, Visit};
 use maud::html;
 use pricing::catalog::entity::Customer;
 use pricing::catalog::{Entity, Entry, Kind};

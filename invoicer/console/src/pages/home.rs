@@ -1,9 +1,10 @@
 //! The first page: what needs attention.
 
+use crate::answer::Answer;
 use crate::fields::link;
 use crate::html::{Page, Section};
 use crate::pages::{bills, customers, leaks};
-use crate::visit::{Answer, Fault, Visit};
+use crate::visit::{Fault, Visit};
 use invoicer::people::Role;
 use maud::{Markup, html};
 use proto::v1;

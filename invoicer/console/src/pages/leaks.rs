@@ -1,8 +1,9 @@
 //! The leak report: arrivals that are on no bill, why, and what to do about them.
 
+use crate::answer::Answer;
 use crate::fields::link;
 use crate::html::{self, Page, Section};
-use crate::visit::{Answer, Fault, Visit};
+use crate::visit::{Fault, Visit};
 use crate::words;
 use axum::http::StatusCode;
 use maud::{Markup, html};
@@ -26,6 +27,9 @@ pub(crate) struct Kind {
     what: &'static str,
     to_do: &'static str,
 }
+
+/// What can become of a parked event; the first is what has no outcome of its own.
+const FATES: [&str; 5] = ["unparked", "unpriced", "rejected", "conflict", "not_backfilled"];
 
 /// All of them, the most urgent first.
 pub(crate) const KINDS: [Kind; 5] = [
@@ -146,11 +150,11 @@ pub(crate) async fn read(
     }
 }
 
-/// Parked events that something explained, or that waited too long.
+/// Parked events that something explained, or that waited too long: their newest outcome says what became of them.
 async fn explained(visit: &Visit, customer: &str) -> Result<BTreeSet<(Shard, Offset, u32)>, Fault> {
     let mut asked = v1::OutcomesRequest {
         customer: customer.to_owned(),
-        kinds: vec!["unparked".to_owned(), "rejected".to_owned()],
+        kinds: FATES.map(str::to_owned).to_vec(),
         page_size: 1_000,
         page_token: String::new(),
     };

@@ -1,9 +1,10 @@
 //! One line of a bill, opened: its tiers with their arithmetic, the events behind them, and the total that comes out again.
 
+use crate::answer::Answer;
 use crate::document::{Document, Line};
 use crate::html::{self, Page, Section};
 use crate::pages::bill::{self, Bill};
-use crate::visit::{Answer, Fault, Visit};
+use crate::visit::{Fault, Visit};
 use crate::words::{self, brief};
 use axum::http::StatusCode;
 use maud::{Markup, html};
@@ -26,6 +27,8 @@ struct Part<'a> {
     start: Instant,
     /// Of late usage: only charges of records from this offset on, those that came after the earlier bill.
     from_offset: u64,
+    /// Of an issued bill: only charges of records before this offset. What came since stands on a later bill. 0: all.
+    until_offset: u64,
 }
 
 /// Charges, added up.
@@ -46,11 +49,10 @@ pub(crate) async fn page(visit: Visit) -> Result<Answer, Fault> {
             "No events stand behind this line, or the bill has no such line.",
         ));
     };
-    let part = Part { line, start: line.period.unwrap_or(bill.document.period).start, from_offset: late(&bill, line) };
+    let part = Part::new(&bill, line);
     let asked =
         v1::ExplainRequest { page_size: PAGE, page_token: visit.query("page").to_owned(), ..explain(&bill, &part) };
     let found = UsageService::explain(&visit.reading(), Request::new(asked)).await?.into_inner();
-    let charges: Vec<_> = found.charges.into_iter().filter(|row| offset(&row.position) >= part.from_offset).collect();
     let sum = sum(&visit, &bill, &part).await?;
     let zone = bill.document.zone();
     let tiers = tiers(&bill.document, line);
@@ -67,8 +69,8 @@ pub(crate) async fn page(visit: Visit) -> Result<Answer, Fault> {
             p.says {
                 "What each event added: the quantity after it less the quantity before it, and the price of the one less the price of the other."
             }
-            @if charges.is_empty() { p.calm { "No charges on this page." } }
-            @else { (html::table("Events", &events(&charges, &zone, &sum, &bill.document.currency))) }
+            @if found.charges.is_empty() { p.calm { "No charges on this page." } }
+            @else { (html::table("Events", &events(&found.charges, &zone, &sum, &bill.document.currency))) }
             (html::next(PATH, &[("id", id), ("line", at)], &found.next_page_token))
         }
     };
@@ -82,18 +84,10 @@ fn explain(bill: &Bill, part: &Part<'_>) -> v1::ExplainRequest {
         period: Some(words::timestamp(part.start)),
         price: part.line.price.clone().unwrap_or_default(),
         group: part.line.group.clone().into_iter().collect(),
+        from_offset: part.from_offset,
+        until_offset: part.until_offset,
         ..Default::default()
     }
-}
-
-fn late(bill: &Bill, line: &Line) -> u64 {
-    let start = line.period.unwrap_or(bill.document.period).start;
-    let found = bill.answer.adjusted.iter().find(|adjusted| {
-        line.kind == "adjustment"
-            && Some(&adjusted.subscription) == line.subscription.as_ref()
-            && words::instant(adjusted.start.as_ref()) == Some(start)
-    });
-    found.map_or(0, |found| found.from_offset)
 }
 
 /// The lines of the same price in the same period: its tiers.
@@ -171,7 +165,7 @@ fn events(charges: &[v1::ChargeRow], zone: &Zone, sum: &Sum, currency: &str) -> 
             @for row in charges {
                 tr {
                     td { (time(row)) }
-                    td.id title={ "Record " (row.event_position) } { @if row.id.is_empty() { "(the close settles the level)" } @else { (row.id) } }
+                    td.id title={ "Record " (row.event_position) } { (event(row)) }
                     td { (row.source) }
                     @if has_groups { td { (words::group(&row.group)) } }
                     td.n { (row.tier) }
@@ -190,6 +184,15 @@ fn events(charges: &[v1::ChargeRow], zone: &Zone, sum: &Sum, currency: &str) -> 
     }
 }
 
+/// An event's id, or what a row without one stands for.
+fn event(row: &v1::ChargeRow) -> &str {
+    match (row.id.as_str(), row.level.as_str()) {
+        ("", "") => "(the close settles the level)",
+        ("", _) => "(the level that the period begins with)",
+        (id, _) => id,
+    }
+}
+
 /// Whether the events come to what the line says.
 fn verdict(line: &Line, tiers: &[&Line], sum: &Sum) -> Markup {
     let wanted = if line.kind == "usage" { exact(tiers) } else { line.amount_exact.parse().ok() };
@@ -200,7 +203,7 @@ fn verdict(line: &Line, tiers: &[&Line], sum: &Sum) -> Markup {
         Some(wanted) => html! {
             p.notice {
                 "The events come to " (grouped(&sum.amount.to_string())) ", the bill says " (grouped(&wanted.to_string()))
-                ". What came after the bill stands on a later one; prices that hold tax show their net; a discount on late usage is its own."
+                ". Prices that hold tax show their net; a discount on late usage is its own."
             }
         },
         None => html! {},
@@ -210,7 +213,7 @@ fn verdict(line: &Line, tiers: &[&Line], sum: &Sum) -> Markup {
 /// All charges of the line: by the store's own sums, or one by one where only late ones count.
 async fn sum(visit: &Visit, bill: &Bill, part: &Part<'_>) -> Result<Sum, Fault> {
     if part.line.kind == "adjustment" {
-        return late_sum(visit, bill, part).await;
+        return sum_of_each(visit, explain(bill, part)).await;
     }
     let asked = v1::UsageRequest {
         customer: bill.document.customer.clone(),
@@ -228,15 +231,20 @@ async fn sum(visit: &Visit, bill: &Bill, part: &Part<'_>) -> Result<Sum, Fault> 
             sum.add(row.count, &row.quantity, &row.amount)?;
         }
     }
+    if part.until_offset > 0 {
+        let since = v1::ExplainRequest { from_offset: part.until_offset, until_offset: 0, ..explain(bill, part) };
+        sum.take_off(&sum_of_each(visit, since).await?)?;
+    }
     Ok(sum)
 }
 
-async fn late_sum(visit: &Visit, bill: &Bill, part: &Part<'_>) -> Result<Sum, Fault> {
-    let mut asked = v1::ExplainRequest { page_size: 1_000, ..explain(bill, part) };
+/// Charges one by one: those that came after a bill are few.
+async fn sum_of_each(visit: &Visit, asked: v1::ExplainRequest) -> Result<Sum, Fault> {
+    let mut asked = v1::ExplainRequest { page_size: 1_000, ..asked };
     let mut sum = Sum::default();
     for _ in 0..LATE_PAGES_MAX {
         let page = UsageService::explain(&visit.reading(), Request::new(asked.clone())).await?.into_inner();
-        for row in page.charges.iter().filter(|row| offset(&row.position) >= part.from_offset) {
+        for row in &page.charges {
             sum.add(1, &row.quantity, &row.amount)?;
         }
         asked.page_token = page.next_page_token;
@@ -247,18 +255,41 @@ async fn late_sum(visit: &Visit, bill: &Bill, part: &Part<'_>) -> Result<Sum, Fa
     Ok(sum)
 }
 
+impl<'a> Part<'a> {
+    fn new(bill: &Bill, line: &'a Line) -> Self {
+        let start = line.period.unwrap_or(bill.document.period).start;
+        let is_ours = |subscription: &String, other: Option<&prost_types::Timestamp>| {
+            Some(subscription) == line.subscription.as_ref() && words::instant(other) == Some(start)
+        };
+        let mut adjusted = bill.answer.adjusted.iter().filter(|_| line.kind == "adjustment");
+        let adjusted = adjusted.find(|one| is_ours(&one.subscription, one.start.as_ref()));
+        let billed = bill.answer.billed.iter().find(|one| is_ours(&one.subscription, one.start.as_ref()));
+        Self {
+            line,
+            start,
+            from_offset: adjusted.map_or(0, |one| one.from_offset),
+            until_offset: billed.map_or(0, |one| one.until_offset),
+        }
+    }
+}
+
 impl Sum {
     fn add(&mut self, count: u64, quantity: &str, amount: &str) -> Result<(), Fault> {
-        let large = || Fault::new(StatusCode::CONFLICT, "The charges cannot be added up.");
-        let (more, worth): (Quantity, Amount) = quantity.parse().ok().zip(amount.parse().ok()).ok_or_else(large)?;
-        self.quantity = self.quantity.add(more).map_err(|_| large())?;
-        self.amount = self.amount.add(worth).map_err(|_| large())?;
+        let (more, worth): (Quantity, Amount) = quantity.parse().ok().zip(amount.parse().ok()).ok_or_else(too_large)?;
+        self.quantity = self.quantity.add(more).map_err(|_| too_large())?;
+        self.amount = self.amount.add(worth).map_err(|_| too_large())?;
         self.count = self.count.saturating_add(count);
+        Ok(())
+    }
+
+    fn take_off(&mut self, other: &Self) -> Result<(), Fault> {
+        self.quantity = self.quantity.sub(other.quantity).map_err(|_| too_large())?;
+        self.amount = self.amount.sub(other.amount).map_err(|_| too_large())?;
+        self.count = self.count.saturating_sub(other.count);
         Ok(())
     }
 }
 
-/// The record's offset in a position, which is written shard:offset:index.
-fn offset(position: &str) -> u64 {
-    position.split(':').nth(1).and_then(|offset| offset.parse().ok()).unwrap_or(u64::MAX)
+fn too_large() -> Fault {
+    Fault::new(StatusCode::CONFLICT, "The charges cannot be added up.")
 }

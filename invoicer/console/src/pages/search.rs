@@ -1,7 +1,8 @@
 //! The field at the top: a bill by number or id, or a customer.
 
+use crate::answer::Answer;
 use crate::html::{self, Page, Section};
-use crate::visit::{Answer, Fault, Visit};
+use crate::visit::{Fault, Visit};
 use axum::http::StatusCode;
 use invoicer::people::Role;
 use maud::html;

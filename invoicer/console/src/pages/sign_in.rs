@@ -1,8 +1,9 @@
 //! Signing in and out.
 
+use crate::answer::Answer;
 use crate::html;
 use crate::session::Token;
-use crate::visit::{Answer, Fault, Guest, Visit};
+use crate::visit::{Fault, Guest, Visit};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use maud::{Markup, html};

@@ -9,8 +9,7 @@ use krilla::color::rgb;
 use krilla::configure::{Archival, ConfigurationBuilder};
 use krilla::document::Document;
 use krilla::embed::{AssociationKind, EmbeddedFile, MimeType};
-use krilla::geom::{PathBuilder, Point, Rect, Size, Transform};
-use krilla::image::Image;
+use krilla::geom::{PathBuilder, Point, Rect, Transform};
 use krilla::metadata::{DateTime, Metadata};
 use krilla::page::PageSettings;
 use krilla::paint::Fill;
@@ -81,23 +80,6 @@ fn date(invoice: &Invoice) -> Option<DateTime> {
     Some(DateTime::new(year).month(month).day(day).hour(0).minute(0).second(0).utc_offset_hour(0).utc_offset_minute(0))
 }
 
-/// Reads a logo: JPEG where it begins as one does, otherwise PNG.
-pub(super) fn logo(bytes: Vec<u8>) -> Result<Image, Error> {
-    let is_jpeg = bytes.starts_with(&[0xff, 0xd8]);
-    let data = Data::from(bytes);
-    let read = if is_jpeg { Image::from_jpeg(data, false) } else { Image::from_png(data, false) };
-    read.map_err(|error| Error::Logo(format!("it is no PNG or JPEG: {error}")))
-}
-
-/// As large as fits into a frame, in its own proportions.
-pub(super) fn size(image: &Image, width_max: f32, height_max: f32) -> (f32, f32) {
-    let (width, height) = image.size();
-    let side = |pixels: u32| f32::from(u16::try_from(pixels).unwrap_or(u16::MAX)).max(1.0);
-    let (width, height) = (side(width), side(height));
-    let scale = (width_max / width).min(height_max / height);
-    (width * scale, height * scale)
-}
-
 fn draw(surface: &mut Surface<'_>, mark: Mark) {
     match mark {
         Mark::Text { x, y, run, color } => text(surface, x, y, &run, color),
@@ -109,12 +91,7 @@ fn draw(surface: &mut Surface<'_>, mark: Mark) {
             fill(surface, path, color);
         }
         Mark::Area { x, y, width, height, color } => fill(surface, round(x, y, width, height, 3.0), color),
-        Mark::Picture { x, y, width, height, image } => {
-            let Some(size) = Size::from_wh(width, height) else { return };
-            surface.push_transform(&Transform::from_translate(x, y));
-            surface.draw_image(image, size);
-            surface.pop();
-        }
+        Mark::Picture { x, y, width, height, picture } => picture.draw(surface, (x, y), (width, height)),
         Mark::Watermark { run } => {
             surface.push_transform(&Transform::from_rotate_at(-52.0, WIDTH / 2.0, HEIGHT / 2.0));
             text(surface, (WIDTH - run.width) / 2.0, HEIGHT / 2.0 + run.size / 3.0, &run, MARK);

@@ -1,10 +1,10 @@
 //! The top of the first page: who sells, who buys, and the facts of the document.
 
+use super::picture::Picture;
 use super::sheet::{ACCENT, ALERT, BODY, BODY_BOLD, INK, LABEL, LEFT, Mark, RIGHT, SMALL, Sheets, WHITE};
 use super::text::{Run, Weight, wrap};
 use super::title;
 use crate::invoice::{Invoice, Seller};
-use krilla::image::Image;
 use pricing::catalog::entity::Address;
 
 /// Where the facts begin, and how wide the buyer's address is.
@@ -12,7 +12,7 @@ const FACTS: f32 = 346.0;
 const ADDRESS_WIDTH: f32 = FACTS - LEFT - 24.0;
 const LEADING: f32 = 13.0;
 
-pub(super) fn draw(invoice: &Invoice, logo: Option<&Image>, sheets: &mut Sheets) {
+pub(super) fn draw(invoice: &Invoice, logo: Option<&Picture>, sheets: &mut Sheets) {
     letterhead(invoice.seller.as_ref(), logo, sheets);
     let below_buyer = buyer(invoice, 132.0, sheets);
     let below_facts = facts(invoice, 132.0, sheets);
@@ -32,10 +32,10 @@ pub(super) fn draw(invoice: &Invoice, logo: Option<&Image>, sheets: &mut Sheets)
 }
 
 /// The logo, or the seller's name in its stead.
-fn letterhead(seller: Option<&Seller>, logo: Option<&Image>, sheets: &mut Sheets) {
-    if let Some(image) = logo {
-        let (width, height) = super::file::size(image, 170.0, 44.0);
-        sheets.put(Mark::Picture { x: LEFT, y: 44.0, width, height, image: image.clone() });
+fn letterhead(seller: Option<&Seller>, logo: Option<&Picture>, sheets: &mut Sheets) {
+    if let Some(picture) = logo {
+        let (width, height) = picture.size(170.0, 44.0);
+        sheets.put(Mark::Picture { x: LEFT, y: 44.0, width, height, picture: picture.clone() });
         return;
     }
     if let Some(name) = seller.and_then(|seller| seller.name.as_deref()) {

@@ -1,7 +1,7 @@
 //! Pages in the making: what stands where. Nothing is written before all pages are known, since each says how many there are.
 
+use super::picture::Picture;
 use super::text::{Run, Weight};
-use krilla::image::Image;
 
 /// A4, in points.
 pub(super) const WIDTH: f32 = 595.28;
@@ -34,7 +34,7 @@ pub(super) enum Mark {
     /// Filled, with round corners.
     Area { x: f32, y: f32, width: f32, height: f32, color: Color },
     /// A picture.
-    Picture { x: f32, y: f32, width: f32, height: f32, image: Image },
+    Picture { x: f32, y: f32, width: f32, height: f32, picture: Picture },
     /// Across the whole page.
     Watermark { run: Run },
 }

@@ -24,7 +24,8 @@ fn document(language: &str, kind: &str, count: i64) -> Invoice {
     let json = json!({
         "id": "c/EUR/2026-02-01T00:00:00Z", "number": "ACME-2026-0000000000017", "status": "issued", "kind": kind,
         "issue_date": "2026-02-02", "due_date": "2026-02-16", "test": true, "customer": "c", "language": language,
-        "corrects": {"number": "ACME-2026-0000000000016", "issue_date": "2026-01-02"}, "currency": "EUR",
+        "corrects": {"number": "ACME-2026-0000000000016", "issue_date": "2026-01-02",
+                     "reason": "outage of 3 January"}, "currency": "EUR",
         "period": {"start": "2026-01-01T00:00:00Z", "end": "2026-02-01T00:00:00Z"},
         "seller": {"name": name, "address": address, "vat_id": "GB123456789", "registration": "HRB 12345 B",
                    "contact": {"phone": "+49 30 1234567", "email": "billing@example.com"}, "iban": "DE02120300000000202051"},
@@ -99,6 +100,7 @@ fn nothing_is_cut_off_or_written_over_and_sums_carry_on() {
                 );
             }
             let all: String = sheets.pages.iter().flat_map(|page| texts(page)).map(|(.., text)| text).collect();
+            assert!(all.contains("outage of 3 January"), "why it corrects another one: {all}");
             for line in &invoice.lines {
                 let amount = invoice.language.number(&invoice.text(line.amount));
                 assert!(all.contains(&amount), "{amount} is missing");

@@ -181,7 +181,8 @@ pub(crate) fn all() -> Vec<Case> {
 /// Documents for people's eyes, and whether an electronic invoice is inside.
 pub(crate) fn pages() -> Vec<(Case, bool)> {
     let (buyer, end) = ("name: B, address: {country: US}", "2026-02-01T00:00:00Z");
-    let logo = SELLER.replace("terms_days: 14", "terms_days: 14, logo: acme.png");
+    let with = |logo: &str| SELLER.replace("terms_days: 14", &format!("terms_days: 14, logo: {logo}"));
+    let logo = with("acme.png");
     let draft =
         |world: &World, test| document(world.bills.last().unwrap(), world.seller().as_ref(), Status::Draft, test);
     let mut bare = selling(
@@ -201,6 +202,7 @@ pub(crate) fn pages() -> Vec<(Case, bool)> {
         (case("long", long(&logo, LYON, 130), end), true),
         (case("narrow", narrow(), end), true),
         (case("logo", long(&logo, BERLIN, 4), end), true),
+        (case("shapes", long(&with("acme.svg"), BERLIN, 4), end), true),
     ]
 }
 

@@ -134,3 +134,15 @@ fn three_decimals_mixed_scopes_and_sums_that_differ_are_refused() {
     let forged = json.replacen("\"due\":\"", "\"due\":\"1", 1);
     assert!(refused(&forged, Customization::En16931).contains("'due'"));
 }
+
+#[test]
+fn a_credit_note_says_why() {
+    let case = cases::all().into_iter().find(|case| case.name == "amount_given_back").unwrap();
+    for (bytes, element) in [
+        (ubl(&case.json, Customization::Peppol).unwrap(), "<cbc:Note>outage of 3 January</cbc:Note>"),
+        (cii(&case.json, Customization::Xrechnung).unwrap(), "<ram:Content>outage of 3 January</ram:Content>"),
+    ] {
+        let xml = String::from_utf8(bytes).unwrap();
+        assert!(xml.contains(element), "{element} is not in {xml}");
+    }
+}

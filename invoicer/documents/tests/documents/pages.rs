@@ -6,6 +6,7 @@ use documents::{Error, pdf};
 use std::path::Path;
 
 const LOGO: &[u8] = include_bytes!("logo.png");
+const SHAPES: &str = include_str!("logo.svg");
 
 /// Every case in a name, its pages, and whether an electronic invoice is inside.
 fn every_page() -> Vec<(String, Vec<u8>, bool)> {
@@ -13,9 +14,9 @@ fn every_page() -> Vec<(String, Vec<u8>, bool)> {
     let others = cases::pages().into_iter();
     let mut pages = Vec::new();
     for (Case { name, json }, inside) in electronic.chain(others) {
-        let logo = documents::logo(&json).unwrap().map(|name| {
-            assert_eq!(name, "acme.png");
-            LOGO.to_vec()
+        let logo = documents::logo(&json).unwrap().map(|name| match name.as_str() {
+            "acme.svg" => SHAPES.as_bytes().to_vec(),
+            _ => LOGO.to_vec(),
         });
         let bytes = pdf(&json, logo.clone()).unwrap_or_else(|error| panic!("{name}: {error}"));
         assert_eq!(bytes, pdf(&json, logo).unwrap(), "{name} is the same bytes each time");
@@ -72,6 +73,33 @@ fn every_page_is_archival_and_holds_its_invoice() {
 #[test]
 fn a_logo_that_is_no_picture_is_refused() {
     let json = &cases::all()[0].json;
-    assert!(matches!(pdf(json, Some(b"<svg/>".to_vec())), Err(Error::Logo(why)) if why.contains("PNG or JPEG")));
+    let refused = |bytes: &[u8]| match pdf(json, Some(bytes.to_vec())) {
+        Err(Error::Logo(why)) => why,
+        other => panic!("{:?} made {other:?}", String::from_utf8_lossy(bytes)),
+    };
+    assert!(refused(b"GIF89a").contains("PNG, JPEG or SVG"));
     assert!(pdf(json, Some(LOGO[..200].to_vec())).is_err(), "half of a picture");
+    assert!(refused(b"<svg/>").contains("no SVG"));
+    assert!(refused(&SHAPES.as_bytes()[..300]).contains("cannot be read"));
+    // Nothing that an SVG could bring along.
+    for (inside, why) in [
+        ("<text>Acme</text>", "'text'"),
+        ("<image href=\"file:///etc/passwd\"/>", "'image'"),
+        ("<use href=\"other.svg#a\"/>", "'use'"),
+        ("<script>1</script>", "'script'"),
+        ("<foreignObject/>", "'foreignObject'"),
+        ("<linearGradient xmlns:x=\"http://www.w3.org/1999/xlink\" x:href=\"http://a.example/b#c\"/>", "refers to"),
+        ("<rect width=\"9\" height=\"9\" fill=\"url(http://a.example/b#c)\"/>", "refers to"),
+        ("<style>@import 'http://a.example/b.css';</style>", "elsewhere"),
+        ("<rect width=\"9\" height=\"9\" style=\"filter: blur(2px)\"/>", "filter"),
+        (&"<g>".repeat(100), "cannot be read"),
+        (&format!("{}{}", "<g>".repeat(5_000), "</g>".repeat(5_000)), "deep"),
+        (&"<path/>".repeat(20_000), "cannot be read"),
+    ] {
+        let svg = SHAPES.replace("</svg>", &format!("{inside}</svg>"));
+        let said = refused(svg.as_bytes());
+        assert!(said.contains(why), "{}: {said}", inside.chars().take(80).collect::<String>());
+    }
+    let entity = "<!DOCTYPE svg [<!ENTITY a 'b'>]><svg xmlns=\"http://www.w3.org/2000/svg\"><title>&a;</title></svg>";
+    assert!(refused(entity.as_bytes()).contains("cannot be read"), "entities");
 }

@@ -16,6 +16,9 @@ pub(super) enum Action {
         /// The draft's id.
         #[arg(value_name = "ID")]
         invoice: String,
+        /// The digest of the draft that you saw, as `show` prints it: a draft that says something else by now is refused.
+        #[arg(long)]
+        digest: Option<String>,
         #[command(flatten)]
         call: Call,
     },
@@ -24,6 +27,9 @@ pub(super) enum Action {
         /// The draft's id.
         #[arg(value_name = "ID")]
         invoice: String,
+        /// The digest of the draft that you saw, as `show` prints it: a draft that says something else by now is refused.
+        #[arg(long)]
+        digest: Option<String>,
         #[command(flatten)]
         call: Call,
     },
@@ -146,13 +152,14 @@ Entries are added, never changed; `farthing invoices show ACME-17` lists them.";
 /// Does it.
 pub(super) async fn run(action: Action) -> Result {
     match action {
-        Action::Approve { invoice: id, call } => {
-            let request = v1::ApproveRequest { id, digest: String::new() };
+        Action::Approve { invoice: id, digest, call } => {
+            let request = v1::ApproveRequest { id, digest: digest.unwrap_or_default() };
             let done = answer(call.client().await?.invoices().approve(request).await)?;
             report("approved", done, call.format)
         }
-        Action::Issue { invoice: id, call } => {
-            let done = answer(call.client().await?.invoices().issue(v1::GetInvoiceRequest { id }).await)?;
+        Action::Issue { invoice: id, digest, call } => {
+            let request = v1::IssueRequest { id, digest: digest.unwrap_or_default() };
+            let done = answer(call.client().await?.invoices().issue(request).await)?;
             report("issued", done, call.format)
         }
         Action::Hold { invoice: id, reason, release, call } => {

@@ -24,6 +24,8 @@ pub(crate) struct Shown {
     due_date: String,
     /// Why it is held; empty where it is not.
     reason: String,
+    /// Names a draft by what it says; empty once it is issued.
+    digest: String,
     test: bool,
     /// What was paid and set off.
     entries: Vec<v1::Entry>,
@@ -48,7 +50,8 @@ impl Shown {
 impl From<v1::GetInvoiceResponse> for Shown {
     fn from(answer: v1::GetInvoiceResponse) -> Self {
         let issued = crate::client::instant_text(answer.issued.as_ref());
-        let v1::GetInvoiceResponse { summary, document, due_date, test, entries, credit_notes, voided, .. } = answer;
+        let v1::GetInvoiceResponse { summary, document, due_date, test, digest, entries, credit_notes, voided, .. } =
+            answer;
         let summary = summary.unwrap_or_default();
         let (standing, is_voided) = (super::list::payment(&summary), summary.status == "voided");
         let v1::InvoiceSummary { reason, left, .. } = summary;
@@ -57,6 +60,7 @@ impl From<v1::GetInvoiceResponse> for Shown {
             issued,
             due_date,
             reason,
+            digest,
             test,
             entries,
             left,
@@ -127,6 +131,9 @@ fn head(document: &Value, shown: &Shown, out: &mut String) -> std::fmt::Result {
     writeln!(out, " {dates}")?;
     if !shown.reason.is_empty() {
         wrap(&format!("Reason: {}", shown.reason), out)?;
+    }
+    if !shown.digest.is_empty() {
+        writeln!(out, " Digest {}", shown.digest)?;
     }
     writeln!(out, "{}", "━".repeat(WIDTH))
 }

@@ -84,7 +84,7 @@ impl Script {
                 let reason = bill.reason.as_ref().filter(|_| bill.status == Status::Held);
                 if reason.is_some_and(|reason| waits.iter().any(|word| reason.contains(word))) {
                     // Where it is refused, one before it must go first.
-                    is_done &= invoicer.closer().issue(&tenant, id, "simulation").await.is_err();
+                    is_done &= invoicer.closer().issue(&tenant, id, None, "simulation").await.is_err();
                 }
             }
             if is_done {

@@ -22,7 +22,7 @@ struct Row {
 }
 
 /// The customer's bill before this one in the same currency.
-pub(super) async fn last(visit: &Visit, bill: &Bill) -> Result<Option<Document>, Fault> {
+async fn last(visit: &Visit, bill: &Bill) -> Result<Option<Document>, Fault> {
     let summary = &bill.summary;
     let asked =
         v1::ListInvoicesRequest { customer: summary.customer.clone(), page_size: EARLIER_MAX, ..Default::default() };
@@ -39,12 +39,12 @@ pub(super) async fn last(visit: &Visit, bill: &Bill) -> Result<Option<Document>,
 }
 
 /// Line by line, what this bill has more or less than the last.
-pub(super) fn shown(bill: &Bill, last: Option<&Document>) -> Markup {
+pub(super) async fn shown(visit: &Visit, bill: &Bill) -> Result<Markup, Fault> {
     let now = &bill.document;
-    let Some(last) = last else {
-        return html! { p.says { "This is the customer's first bill in " (now.currency) "." } };
+    let Some(last) = last(visit, bill).await? else {
+        return Ok(html! { p.says { "This is the customer's first bill in " (now.currency) "." } });
     };
-    let rows = rows(now, last);
+    let rows = rows(now, &last);
     let content = html! {
         thead { tr { th scope="col" { "Line" } th.n scope="col" { "Last" } th.n scope="col" { "Now" } th.n scope="col" { "Change" } } }
         tbody {
@@ -55,7 +55,7 @@ pub(super) fn shown(bill: &Bill, last: Option<&Document>) -> Markup {
         }
     };
     let number = last.number.clone().unwrap_or_else(|| last.id.clone());
-    html! {
+    Ok(html! {
         section aria-labelledby="title-difference" {
             h2 #title-difference { "Against the last bill" }
             p.says {
@@ -63,7 +63,7 @@ pub(super) fn shown(bill: &Bill, last: Option<&Document>) -> Markup {
             }
             (html::table("Against the last bill", &content))
         }
-    }
+    })
 }
 
 fn rows(now: &Document, last: &Document) -> Vec<Row> {

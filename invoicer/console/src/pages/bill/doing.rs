@@ -15,33 +15,58 @@ pub(super) fn buttons(visit: &Visit, bill: &Bill) -> Markup {
     let summary = &bill.summary;
     let may = visit.has(&[Role::Finance]);
     let is_open = ["draft", "held", "approved"].contains(&summary.status.as_str());
-    let export = |format: &str| link("/console/bill/export", &[("id", &summary.id), ("format", format)]);
     html! {
         div.actions {
             @if may && is_open { (open(visit, bill)) }
             @if may && summary.status == "issued" { (issued(visit, bill)) }
-            @for format in FORMATS {
-                @if !is_open || format != "ubl" { a.button href=(export(format)) download { (format.to_uppercase()) } }
-            }
+            @for format in FORMATS { a.button href=(export(bill, format, "")) { (format.to_uppercase()) } }
+            @if !summary.number.is_empty() { (electronic(bill)) }
             a.button href=(link("/console/bill/check", &[("id", &summary.id)])) { "Recompute" }
+            @if visit.has(&[Role::Audit]) {
+                a.button href=(link("/console/audit", &[("collection", "bill"), ("document", &summary.id)])) { "History" }
+            }
         }
     }
 }
 
-/// What a document can be downloaded as.
-const FORMATS: [&str; 4] = ["pdf", "ubl", "csv", "json"];
+/// What every document can be downloaded as.
+const FORMATS: [&str; 3] = ["pdf", "csv", "json"];
+/// What one that is issued can be sent as: its rules and its syntax.
+const ELECTRONIC: [(&str, &str, &str); 5] = [
+    ("en16931", "ubl", "EN 16931, UBL"),
+    ("en16931", "cii", "EN 16931, CII"),
+    ("peppol", "ubl", "Peppol BIS Billing 3.0, UBL"),
+    ("xrechnung", "ubl", "XRechnung 3.0, UBL"),
+    ("xrechnung", "cii", "XRechnung 3.0, CII"),
+];
+
+fn export(bill: &Bill, format: &str, rules: &str) -> String {
+    link("/console/bill/export", &[("id", name(bill)), ("format", format), ("rules", rules)])
+}
+
+/// The choice of electronic forms.
+fn electronic(bill: &Bill) -> Markup {
+    html! {
+        details.act {
+            summary { "E-invoice" }
+            ul {
+                @for (rules, format, name) in ELECTRONIC { li { a href=(export(bill, format, rules)) { (name) } } }
+                li.fine { "What one asks for and this document does not say is listed, with the key of the catalog that gives it to later ones." }
+            }
+        }
+    }
+}
 
 /// Before it is issued.
 fn open(visit: &Visit, bill: &Bill) -> Markup {
     let summary = &bill.summary;
-    let nothing = html! {};
     let digest = html! { input type="hidden" name="digest" value=(bill.answer.digest); };
     let release = html! { input type="hidden" name="release" value="yes"; };
     html! {
         @if !bill.answer.digest.is_empty() && summary.approved_by.is_empty() {
             (button(visit, bill, "Approve", "approve", &digest))
         }
-        (button(visit, bill, "Issue now", "issue", &nothing))
+        (button(visit, bill, "Issue now", "issue", &digest))
         @if summary.status == "held" {
             (button(visit, bill, "Release", "hold", &release))
             (form(visit, bill, "Waive parked events", "waive", &reason()))

@@ -19,7 +19,10 @@ pub(super) fn sheet(bill: &Bill) -> Markup {
                 div { (buyer(document)) }
                 dl {
                     @if let Some(number) = &document.number { dt { "Number" } dd { (number) } }
-                    @if let Some(corrects) = &document.corrects { dt { "Corrects" } dd { (corrects.number) } }
+                    @if let Some(corrects) = &document.corrects {
+                        dt { "Corrects" }
+                        dd { (corrects.number) @if !corrects.reason.is_empty() { br; small { (corrects.reason) } } }
+                    }
                     @if let Some(date) = &document.issue_date { dt { "Date" } dd { (date) } }
                     dt { "Period" } dd { (document.zone().stretch(document.period)) }
                     @if let Some(date) = &document.due_date { dt { "Due" } dd { (date) } }
