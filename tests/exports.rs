@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 use tests::{Said, Server, run};
 
-const CATALOG: &str = "
+const CATALOG: &str = r#"
 apiVersion: farthing/v1
 tenant: acme
 meters: [{id: tokens, event: call, aggregate: sum, value: tokens}]
@@ -19,9 +19,28 @@ plans:
     prices: [{id: t, meter: tokens, per_unit: {each: 0.001}}]
 sellers: [{id: main, name: Acme GmbH, prefix: A-, terms_days: 14}]
 taxes: [{id: vat19, category: S, rate: 19%}]
-customers: [{id: c-1, tax: vat19}, {id: 'c:2', tax: vat19}]
-subscriptions: [{id: s-1, customer: c-1, plan: p, from: 2024-01-01}, {id: s-2, customer: 'c:2', plan: p, from: 2024-01-15}]
-";
+customers:
+  - {id: c-1, tax: vat19}
+  - {id: 'c:2', tax: vat19}
+  - {id: c_2, tax: vat19}
+  - {id: 'c%3A2', tax: vat19}
+  - {id: '(c;date:2020-01-01)="2"|*@', tax: vat19}
+subscriptions:
+  - {id: s-1, customer: c-1, plan: p, from: 2024-01-01}
+  - {id: s-2, customer: 'c:2', plan: p, from: 2024-01-15}
+  - {id: s-3, customer: c_2, plan: p, from: 2024-01-15}
+  - {id: s-4, customer: 'c%3A2', plan: p, from: 2024-01-15}
+  - {id: s-5, customer: '(c;date:2020-01-01)="2"|*@', plan: p, from: 2024-01-15}
+"#;
+
+/// Who is billed, and each one's part of an account, as hledger's pattern.
+const CUSTOMERS: [(&str, &str); 5] = [
+    ("(c;date:2020-01-01)=\"2\"|*@", "\\(c%3Bdate%3A2020-01-01\\)=\"2\"\\|\\*@"),
+    ("c%3A2", "c%253A2"),
+    ("c-1", "c-1"),
+    ("c:2", "c%3A2"),
+    ("c_2", "c_2"),
+];
 
 fn hledger(folder: &Path, journal: &str, arguments: &[&str]) -> Said {
     let file = folder.join("a.journal");
@@ -78,11 +97,21 @@ fn the_journal_balances_and_says_what_the_invoices_say() {
     assert_eq!(balance(folder, &journal, "assets:bank", end), cents(&due[0]));
     assert_eq!(sum(&invoices, "due") - sum(&invoices, "left"), cents(&due[0]));
     assert_eq!(balance(folder, &journal, "assets:accrued", end), 0, "all that was earned is invoiced");
+    // Each customer has accounts of its own, whatever its name.
+    let (customers, left) = (column(&invoices, "customer"), column(&invoices, "left"));
+    for (customer, account) in CUSTOMERS {
+        let ours = customers.iter().zip(&left).filter(|(of, _)| *of == customer);
+        let owed = ours.map(|(_, left)| cents(left)).sum::<i64>();
+        assert_ne!(owed, 0, "{customer} owes something");
+        let name = format!("^assets:receivable:{account}$");
+        assert_eq!(balance(folder, &journal, &name, end), owed, "{customer}");
+    }
     // At a month's end: February is earned and not invoiced; what was invoiced ahead is not earned.
     let accrual = export(&["accrual", "--day", "2024-02-29"]);
     assert_eq!(sum(&accrual, "accrued"), balance(folder, &journal, "assets:accrued", "2024-03-01"));
     assert_eq!(sum(&accrual, "deferred"), -balance(folder, &journal, "liabilities:deferred", "2024-03-01"));
     assert!(sum(&accrual, "accrued") >= 2 * 3100, "{accrual}");
+    assert_eq!(column(&accrual, "customer"), CUSTOMERS.map(|(customer, _)| customer), "by their own names");
     // A month alone is in order, too, and has what the whole has of it.
     let february = export(&["journal", "--from", "2024-02-01", "--until", "2024-02-29"]);
     hledger(folder, &february, &["check", "--strict"]).ok();

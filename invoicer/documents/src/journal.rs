@@ -10,6 +10,8 @@
 //! | `revenue:KIND` | what was earned, by the kind of line; rounding and credits, too |
 //! | `assets:bank`, `expenses:written_off` | what came in; what is not expected any more |
 //!
+//! CUSTOMER is the customer's id; what has a meaning of its own in a journal is percent-encoded: `a:b` is `a%3Ab`.
+//!
 //! Revenue stands in the month of the service, not of the invoice: a line is earned day by day over its dates, and what a
 //! month has of it is booked at the month's last day.
 
@@ -59,6 +61,8 @@ pub struct Transaction {
     pub date: Date,
     /// The document's number.
     pub number: String,
+    /// Who is billed by it.
+    pub customer: String,
     /// What happened.
     pub what: String,
     /// In what.
@@ -106,7 +110,7 @@ pub fn write(mut transactions: Vec<Transaction>) -> String {
     for account in accounts {
         let _ = writeln!(out, "account {account}");
     }
-    for Transaction { date, number, what, currency, postings } in &transactions {
+    for Transaction { date, number, what, currency, postings, .. } in &transactions {
         let _ = writeln!(out, "\n{date} * ({number}) {what}");
         for (account, amount) in postings {
             let _ = writeln!(out, "    {account}  {} {currency}", currency.text(*amount));
@@ -121,12 +125,11 @@ pub fn accrual(transactions: &[Transaction], day: Date) -> BTreeMap<(String, Cur
     let mut sums: BTreeMap<(String, Currency), (Minor, Minor)> = BTreeMap::new();
     for transaction in transactions.iter().filter(|transaction| transaction.date <= day) {
         for (account, amount) in &transaction.postings {
-            let (customer, is_accrued) = match (account.strip_prefix(ACCRUED), account.strip_prefix(DEFERRED)) {
-                (Some(customer), _) => (customer, true),
-                (None, Some(customer)) => (customer, false),
-                (None, None) => continue,
-            };
-            let sum = sums.entry((customer.to_owned(), transaction.currency)).or_default();
+            let (is_accrued, is_deferred) = (account.starts_with(ACCRUED), account.starts_with(DEFERRED));
+            if !is_accrued && !is_deferred {
+                continue;
+            }
+            let sum = sums.entry((transaction.customer.clone(), transaction.currency)).or_default();
             let part = if is_accrued { &mut sum.0 } else { &mut sum.1 };
             part.0 = part.0.saturating_add(amount.0);
         }
@@ -168,7 +171,7 @@ impl Document<'_> {
         postings.push((format!("{ACCRUED}{customer}"), Minor(accrued)));
         postings.push((format!("{DEFERRED}{customer}"), Minor(deferred)));
         let what = if self.sign < 0 { "Credit note" } else { "Invoice" };
-        self.transaction(self.issued, format!("{what} to {}", self.invoice.customer), postings)
+        self.transaction(self.issued, format!("{what} to {customer}"), postings)
     }
 
     /// What was earned, one transaction for each day on which something is booked.
@@ -186,7 +189,7 @@ impl Document<'_> {
             let earned = revenue.values().fold(0_i64, |sum, amount| sum.saturating_sub(*amount));
             let mut postings = vec![(format!("{open}{customer}"), Minor(earned))];
             postings.extend(revenue.into_iter().map(|(account, amount)| (account, Minor(amount))));
-            self.transaction(day, format!("Earned from {}", self.invoice.customer), postings)
+            self.transaction(day, format!("Earned from {customer}"), postings)
         };
         days.into_iter().map(transaction).collect()
     }
@@ -227,7 +230,8 @@ impl Document<'_> {
     }
 
     fn transaction(&self, date: Date, what: String, postings: Vec<(String, Minor)>) -> Transaction {
-        Transaction { date, number: self.number.clone(), what, currency: self.invoice.currency, postings }
+        let (number, customer) = (self.number.clone(), self.invoice.customer.clone());
+        Transaction { date, number, customer, what, currency: self.invoice.currency, postings }
     }
 }
 
@@ -235,7 +239,7 @@ fn negative(amount: Minor) -> Minor {
     Minor(amount.0.saturating_neg())
 }
 
-/// A name as a part of an account: a colon would begin another part, `;` a comment.
+/// A name as a part of an account, another one for each: a colon would begin another part, `;` a comment.
 fn account(name: &str) -> String {
-    name.replace([':', ';'], "_")
+    name.replace('%', "%25").replace(':', "%3A").replace(';', "%3B")
 }
