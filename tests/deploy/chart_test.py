@@ -181,6 +181,14 @@ class Chart(unittest.TestCase):
             strategy = self.named(self.minimal, "Deployment", f"demo-{stage}")["spec"]["strategy"]
             self.assertEqual(strategy["rollingUpdate"], {"maxUnavailable": 0, "maxSurge": 1}, stage)
 
+    def test_ingest_grows_by_its_cpu_and_nothing_else_says_how_many(self):
+        scaler = self.named(self.minimal, "HorizontalPodAutoscaler", "demo-ingest")["spec"]
+        ingest = self.named(self.minimal, "Deployment", "demo-ingest")["spec"]
+        self.assertEqual((scaler["scaleTargetRef"]["kind"], scaler["scaleTargetRef"]["name"]), ("Deployment", "demo-ingest"))
+        self.assertGreater(scaler["maxReplicas"], scaler["minReplicas"])
+        self.assertNotIn("replicas", ingest)
+        self.assertIn("cpu", ingest["template"]["spec"]["containers"][0]["resources"]["requests"])
+
     def test_invoicers_know_each_other(self):
         container = self.named(self.full, "Deployment", "demo-invoicer")["spec"]["template"]["spec"]["containers"][0]
         address = {"name": "FARTHING_ADDRESS", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}
