@@ -7,11 +7,8 @@ use pricing::number::{Amount, Quantity};
 use pricing::time::Instant;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use servers::ClickHouse;
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 use storage::charges::{Charges, Error as ChargesError, ExplainQuery, OutcomeQuery, PeriodKey, Resolution, UsageQuery};
 use storage::clickhouse::{self, Error, Options};
@@ -19,9 +16,7 @@ use storage::conformance::charges::{agree, joined, output, suite};
 use storage::output::{OutcomeKind, Output};
 use storage::shard::Shard;
 use storage::sim;
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tokio_rustls::TlsAcceptor;
 
 /// Records of one output of the suite.
 const RECORDS: u64 = 6;
@@ -57,7 +52,6 @@ async fn charges_in_a_real_server() {
     what_is_written_twice_reads_once(&server).await;
     tables_that_do_not_fit_are_refused(&server).await;
     no_table_is_made_anew_under_boundaries(&server).await;
-    https_is_for_those_that_the_authority_vouches_for(&server).await;
     documented_questions_get_the_same_answers(&server).await;
     killed_amid_inserts_it_keeps_each_row_once(&mut server).await;
 }
@@ -143,57 +137,6 @@ async fn no_table_is_made_anew_under_boundaries(server: &ClickHouse) {
     store.insert(all.clone()).await.unwrap();
     model.insert(all).await.unwrap();
     agree(&store, &model).await;
-}
-
-/// Speaks TLS for the server, whose engine is built to speak plain HTTP only; gives its port.
-async fn tls_before(server: &ClickHouse, folder: &Path) -> u16 {
-    let certificates = CertificateDer::pem_file_iter(folder.join("server.pem")).unwrap().map(Result::unwrap).collect();
-    let key = PrivateKeyDer::from_pem_file(folder.join("server.key")).unwrap();
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-    let config = config.with_no_client_auth().with_single_cert(certificates, key).unwrap();
-    let (acceptor, listener) = (TlsAcceptor::from(Arc::new(config)), TcpListener::bind("127.0.0.1:0").await.unwrap());
-    let (port, server) = (listener.local_addr().unwrap().port(), server.url().replace("http://", ""));
-    tokio::spawn(async move {
-        loop {
-            let (caller, _) = listener.accept().await.unwrap();
-            let (acceptor, server) = (acceptor.clone(), server.clone());
-            tokio::spawn(async move {
-                // Whoever does not trust the certificate ends the handshake.
-                let Ok(mut caller) = acceptor.accept(caller).await else { return };
-                let mut server = TcpStream::connect(server).await.unwrap();
-                let _ = tokio::io::copy_bidirectional(&mut caller, &mut server).await;
-            });
-        }
-    });
-    port
-}
-
-async fn https_is_for_those_that_the_authority_vouches_for(server: &ClickHouse) {
-    let (folder, foreign) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    servers::certificates::make(folder.path());
-    servers::certificates::make(foreign.path());
-    let port = tls_before(server, folder.path()).await;
-    let over = |host: &str, authority: Option<&Path>| Options {
-        url: format!("https://{host}:{port}"),
-        ca_file: authority.map(|folder| folder.join("ca.pem")),
-        ..options(server, "secured")
-    };
-    let right = over("localhost", Some(folder.path()));
-    clickhouse::migrate(&right).await.unwrap();
-    let (store, model) = (clickhouse::Charges::open(right).await.unwrap(), model());
-    let all = outputs(6, 3);
-    store.insert(all.clone()).await.unwrap();
-    model.insert(all).await.unwrap();
-    agree(&store, &model).await;
-    // Another authority, the system's, and a name that the certificate does not hold.
-    let wrong = [("localhost", Some(foreign.path())), ("localhost", None), ("127.0.0.1", Some(folder.path()))];
-    for (host, authority) in wrong {
-        let refused = clickhouse::Charges::open(over(host, authority)).await.unwrap_err();
-        assert!(matches!(refused, Error::Unreachable { .. }), "{refused:?}");
-        let said = refused.to_string();
-        assert!(said.contains("certificate") && said.contains("ca_file"), "{said}");
-    }
 }
 
 /// The answer to the document's question of this title, as rows of text.
