@@ -1,10 +1,9 @@
-//! TLS as a client of other servers has it: who may vouch for them, and what went wrong.
+//! TLS as a client of other servers has it: who may vouch for them.
 
 use hyper_rustls::ConfigBuilderExt;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
-use std::error::Error;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -29,23 +28,6 @@ pub fn client(ca_file: Option<&Path>, is_certain: bool) -> Result<ClientConfig, 
         },
     };
     Ok(config.with_no_client_auth())
-}
-
-/// What went wrong, with the reasons behind it; `advice` where a certificate is at fault.
-pub fn explain(error: &dyn Error, advice: &str) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(reason) = source {
-        let reason_text = reason.to_string();
-        if !text.contains(&reason_text) {
-            text = format!("{text}: {reason_text}");
-        }
-        source = reason.source();
-    }
-    if text.contains("certificate") {
-        text = format!("{text}; {advice}");
-    }
-    text
 }
 
 fn roots(path: &Path) -> Result<RootCertStore, String> {

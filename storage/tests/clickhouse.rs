@@ -51,7 +51,6 @@ async fn charges_in_a_real_server() {
     passes_the_suite(&server).await;
     what_is_written_twice_reads_once(&server).await;
     tables_that_do_not_fit_are_refused(&server).await;
-    no_table_is_made_anew_under_boundaries(&server).await;
     documented_questions_get_the_same_answers(&server).await;
     killed_amid_inserts_it_keeps_each_row_once(&mut server).await;
 }
@@ -110,33 +109,6 @@ async fn tables_that_do_not_fit_are_refused(server: &ClickHouse) {
     assert!(reason.contains("'level' of type Nullable(Decimal(38, 9)) is missing"), "{reason}");
     let nobody = clickhouse::Charges::open(Options::new("http://127.0.0.1:1", "farthing", "default")).await;
     assert!(matches!(nobody, Err(Error::Unreachable { .. })), "{nobody:?}");
-}
-
-/// What boundaries say is stored would be lost silently with an empty table in its place.
-async fn no_table_is_made_anew_under_boundaries(server: &ClickHouse) {
-    let (store, options) = (fresh(server, "moved").await, options(server, "moved"));
-    let all = outputs(5, 3);
-    store.insert(all.clone()).await.unwrap();
-    let rename = |from: &str, to: &str| server.sql("moved", &format!("RENAME TABLE {from} TO {to}"), &[]);
-    let rows = ["charges", "manifests", "outcomes"];
-    for table in rows {
-        rename(table, "away");
-        let refused = clickhouse::migrate(&options).await.unwrap_err().to_string();
-        assert!(refused.contains(&format!("'moved.{table}' is missing")) && refused.contains("2 shards"), "{refused}");
-        assert_eq!(server.sql("moved", &format!("EXISTS TABLE {table}"), &[]), "0\n", "nothing was made");
-        rename("away", table);
-    }
-    clickhouse::migrate(&options).await.unwrap();
-    // All of them away together: a store to begin anew with, into which the same rows come again.
-    for table in rows.into_iter().chain(["boundaries"]) {
-        rename(table, &format!("old_{table}"));
-    }
-    clickhouse::migrate(&options).await.unwrap();
-    let (store, model) = (clickhouse::Charges::open(options).await.unwrap(), model());
-    assert_eq!(store.boundary(Shard(0)).await.unwrap(), None);
-    store.insert(all.clone()).await.unwrap();
-    model.insert(all).await.unwrap();
-    agree(&store, &model).await;
 }
 
 /// The answer to the document's question of this title, as rows of text.

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use storage::conformance::log::{read_all, record, suite};
-use storage::kafka::{Log, OpenError, Options, RETENTION, Sasl, Security, check, migrate};
+use storage::kafka::{Log, OpenError, Options, RETENTION, check, migrate};
 use storage::log::{Error, Log as _};
 use storage::shard::{Offset, Shard, ShardCount};
 
@@ -137,41 +137,6 @@ async fn one_broker() {
     a_killed_broker_loses_nothing(&mut kafka).await;
     damage_is_found_and_passed(&mut kafka).await;
     without_a_broker_nothing_is_acknowledged(&mut kafka).await;
-}
-
-/// Over TLS with a certificate, over TLS with a password: records go through, and whoever has neither is told what is wrong.
-#[tokio::test(flavor = "multi_thread")]
-async fn tls_and_passwords() {
-    let kafka = Kafka::start_secured();
-    let [ca, certificate, key] = kafka.certificates().map(Some);
-    let over = |brokers: String, security| Options { brokers, security, ca_file: ca.clone(), ..options(&kafka, 2, 1) };
-    let shown = Options { cert_file: certificate, key_file: key, ..over(kafka.tls(), Security::Ssl) };
-    let user = |mechanism: &str, password: &str| {
-        let (mechanism, user, password) = (mechanism.to_owned(), "farthing".to_owned(), password.to_owned());
-        Options { sasl: Some(Sasl { mechanism, user, password }), ..over(kafka.sasl(), Security::SaslSsl) }
-    };
-    for right in [shown.clone(), user("PLAIN", Kafka::PASSWORD), user("SCRAM-SHA-512", Kafka::PASSWORD)] {
-        let log = made(right).await;
-        let records = vec![Bytes::from_static(b"one"), Bytes::from_static(b"two")];
-        assert_eq!(log.append(SHARD, records.clone()).await.unwrap(), Offset(0));
-        let read = log.read(SHARD, Offset(0), 1000).await.unwrap();
-        assert_eq!(read.into_iter().map(|entry| entry.record).collect::<Vec<_>>(), records);
-    }
-    let wrong = [
-        Options { cert_file: None, key_file: None, ..shown.clone() },
-        Options { ca_file: None, ..shown },
-        user("PLAIN", "tr0ub4dor"),
-        user("SCRAM-SHA-512", "tr0ub4dor"),
-    ];
-    // All at once: each asks again until its time is over.
-    for opened in wrong.map(|options| tokio::spawn(Log::open(options))) {
-        let refused = opened.await.unwrap().unwrap_err();
-        assert!(matches!(refused, OpenError::Unreachable { .. }), "{refused}");
-        let said = refused.to_string().to_lowercase();
-        let words = ["certificate", "authentication", "ssl", "disconnected"];
-        assert!(words.iter().any(|word| said.contains(word)), "{said}");
-        assert!(!said.contains("tr0ub4dor"), "no password is told: {said}");
-    }
 }
 
 async fn conformance(kafka: &Kafka) {

@@ -58,11 +58,6 @@ pub(super) fn without_database(options: &Options) -> Result<Client, Error> {
     Ok(client)
 }
 
-/// What went wrong, with the reasons behind it.
-pub(super) fn explain(error: &::clickhouse::error::Error) -> String {
-    tls::explain(error, "name a ca_file that vouches for the server")
-}
-
 fn unusable(reason: &str) -> Error {
     Error::Options { reason: reason.to_owned() }
 }

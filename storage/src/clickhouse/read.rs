@@ -1,6 +1,6 @@
 //! The questions that are asked of charges.
 
-use super::{Charges, connect, row};
+use super::{Charges, row};
 use crate::charges::{Boundary, Charge, Error, ExplainQuery, OutcomeQuery, PeriodKey, Resolution, Usage, UsageQuery};
 use crate::output::{Counters, EventPlace, Manifest, Outcome, Sum};
 use crate::shard::{Offset, Position, Shard};
@@ -26,7 +26,7 @@ pub(super) fn failed(error: ::clickhouse::error::Error) -> Error {
     use ::clickhouse::error::Error as Client;
     match error {
         Client::NotEnoughData | Client::InvalidUtf8Encoding(_) | Client::SchemaMismatch(_) => damaged(&error),
-        error => Error::Unavailable { reason: connect::explain(&error) },
+        error => Error::Unavailable { reason: error.to_string() },
     }
 }
 

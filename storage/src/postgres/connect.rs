@@ -5,6 +5,7 @@ use crate::tls;
 use deadpool_postgres::{
     Hook, HookError, Manager, ManagerConfig, Pool, PoolError, RecyclingMethod, Runtime, TimeoutType,
 };
+use std::error::Error as _;
 use std::str::FromStr;
 use std::time::Duration;
 use tokio_postgres::config::{SslMode, TargetSessionAttrs};
@@ -87,7 +88,19 @@ pub(super) fn explain(error: &tokio_postgres::Error) -> String {
     if let Some(said) = error.as_db_error() {
         return format!("{} ({})", said.message(), said.code().code());
     }
-    tls::explain(error, "name a ca_file that vouches for the server, or say sslmode=disable in the URL")
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(reason) = source {
+        let reason_text = reason.to_string();
+        if !text.contains(&reason_text) {
+            text = format!("{text}: {reason_text}");
+        }
+        source = reason.source();
+    }
+    if text.contains("certificate") {
+        text += "; name a ca_file that vouches for the server, or say sslmode=disable in the URL";
+    }
+    text
 }
 
 pub(super) fn explain_pool(error: &PoolError) -> String {

@@ -1,6 +1,6 @@
 //! Apache Kafka: brokers that are controllers too (KRaft), one process each.
 
-use crate::{Process, certificates, free_ports, tools};
+use crate::{Process, free_ports, tools};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
@@ -13,8 +13,6 @@ pub struct Kafka {
     id: String,
     /// Of each broker, for clients and for the other controllers.
     ports: Vec<(u16, u16)>,
-    /// For clients that show a certificate, and for those that say a password over TLS; of the first broker.
-    secured: Option<(u16, u16)>,
     brokers: Vec<Option<Process>>,
 }
 
@@ -33,30 +31,13 @@ impl Kafka {
     /// Java or the jars are missing, or a broker does not start: the message says why.
     #[must_use]
     pub fn start(brokers: u16) -> Self {
-        Self::start_as(brokers, None)
-    }
-
-    /// Starts one that speaks TLS besides, with a certificate for `localhost`: see [`Kafka::tls`] and [`Kafka::sasl`].
-    ///
-    /// # Panics
-    /// As [`Kafka::start`].
-    #[must_use]
-    pub fn start_secured() -> Self {
-        let [tls, sasl] = free_ports(2)[..] else { panic!("two free ports") };
-        Self::start_as(1, Some((tls, sasl)))
-    }
-
-    fn start_as(brokers: u16, secured: Option<(u16, u16)>) -> Self {
         let count = usize::from(brokers);
         let ports = free_ports(2 * count);
         let dir = tempfile::tempdir().expect("a folder for Kafka");
         // A cluster's id is 16 bytes in base64; this one has a port in it, so that no other cluster answers for it.
         let id = format!("farthing{:0>13}A", ports.first().copied().unwrap_or_default());
         let ports = ports.chunks(2).map(|pair| (pair[0], pair[1])).collect();
-        if secured.is_some() {
-            certificates::make(dir.path());
-        }
-        let mut kafka = Self { dir, id, ports, secured, brokers: (0..count).map(|_| None).collect() };
+        let mut kafka = Self { dir, id, ports, brokers: (0..count).map(|_| None).collect() };
         for node in 1..=brokers {
             kafka.format(node);
         }
@@ -72,33 +53,6 @@ impl Kafka {
     pub fn bootstrap(&self) -> String {
         let addresses: Vec<String> = self.ports.iter().map(|(port, _)| format!("127.0.0.1:{port}")).collect();
         addresses.join(",")
-    }
-
-    /// The password of the user `farthing` at [`Kafka::sasl`].
-    pub const PASSWORD: &str = "correct horse";
-
-    /// `host:port` for clients that show a certificate which the authority of [`Kafka::certificates`] signed.
-    ///
-    /// # Panics
-    /// It was not started secured.
-    #[must_use]
-    pub fn tls(&self) -> String {
-        format!("localhost:{}", self.secured.expect("a secured broker").0)
-    }
-
-    /// `host:port` for the user `farthing` with its password, over TLS; mechanisms PLAIN and SCRAM-SHA-512.
-    ///
-    /// # Panics
-    /// It was not started secured.
-    #[must_use]
-    pub fn sasl(&self) -> String {
-        format!("localhost:{}", self.secured.expect("a secured broker").1)
-    }
-
-    /// The authority's certificate, the broker's own, and its key, which clients may show, too.
-    #[must_use]
-    pub fn certificates(&self) -> [PathBuf; 3] {
-        ["ca.pem", "server.pem", "server.key"].map(|name| self.dir.path().join(name))
     }
 
     /// The processes of the brokers that run.
@@ -154,8 +108,7 @@ impl Kafka {
         let home = self.home(node);
         std::fs::create_dir(&home).expect("the broker's folder");
         std::fs::write(home.join("server.properties"), self.properties(node)).expect("server.properties");
-        let user = format!("SCRAM-SHA-512=[name=farthing,password={}]", Self::PASSWORD);
-        let arguments = ["kafka.tools.StorageTool", "format", "-t", &self.id, "--add-scram", &user, "-c"];
+        let arguments = ["kafka.tools.StorageTool", "format", "-t", &self.id, "-c"];
         let mut process = Process::start(&java(&home, &arguments), &[], &home.join("format.log"));
         let formatted = until(START_MAX, || !process.is_running()) && home.join("data/meta.properties").exists();
         assert!(formatted, "broker {node} could not be formatted:\n{}", process.log_tail());
@@ -200,38 +153,6 @@ impl Kafka {
             "broker.session.timeout.ms=3000".to_owned(),
             // Takes 128 MiB of the heap otherwise.
             "log.cleaner.dedupe.buffer.size=4194304".to_owned(),
-            String::new(),
-        ];
-        lines.join("\n") + &self.secured.map(|ports| self.secured_properties(ports)).unwrap_or_default()
-    }
-
-    fn secured_properties(&self, (tls, sasl): (u16, u16)) -> String {
-        let (port, controller) = self.ports[0];
-        let [ca, certificate, key] = self.certificates();
-        let keys = self.dir.path().join("keys.pem");
-        let pem = [key, certificate].map(|path| std::fs::read_to_string(path).expect("a certificate"));
-        std::fs::write(&keys, pem.concat()).expect("a file");
-        let module = "org.apache.kafka.common.security";
-        // A later line takes the place of an earlier one.
-        let lines = [
-            format!(
-                "listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller},\
-                 SSL://localhost:{tls},SASL_SSL://localhost:{sasl}"
-            ),
-            "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SSL:SSL,SASL_SSL:SASL_SSL"
-                .to_owned(),
-            "inter.broker.listener.name=PLAINTEXT".to_owned(),
-            "ssl.keystore.type=PEM".to_owned(),
-            format!("ssl.keystore.location={}", keys.display()),
-            "ssl.truststore.type=PEM".to_owned(),
-            format!("ssl.truststore.location={}", ca.display()),
-            "listener.name.ssl.ssl.client.auth=required".to_owned(),
-            "sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-512".to_owned(),
-            format!(
-                "listener.name.sasl_ssl.plain.sasl.jaas.config={module}.plain.PlainLoginModule required user_farthing=\"{}\";",
-                Self::PASSWORD
-            ),
-            format!("listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config={module}.scram.ScramLoginModule required;"),
             String::new(),
         ];
         lines.join("\n")

@@ -6,7 +6,6 @@
 #![allow(clippy::expect_used, reason = "what fails here fails its test, with a message")]
 
 // What they share, then each server.
-pub mod certificates;
 mod clickhouse;
 mod kafka;
 mod postgres;

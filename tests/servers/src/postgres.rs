@@ -1,6 +1,6 @@
 //! PostgreSQL, of Debian's packages.
 
-use crate::{Process, certificates, free_ports};
+use crate::{Process, free_ports};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -218,8 +218,21 @@ fn launch(programs: &Path, user: Option<(u32, u32)>, folder: &Path, port: u16) -
 
 /// An authority, a certificate for `localhost` that it signed, and the password's file.
 fn certify(folder: &Path, user: Option<(u32, u32)>) {
-    certificates::make(folder);
-    let path = |name: &str| folder.join(name);
+    let path = |name: &str| folder.join(name).to_string_lossy().into_owned();
+    let openssl = |arguments: &[&str]| {
+        let command: Vec<String> = ["openssl"].iter().chain(arguments).map(|&part| part.to_owned()).collect();
+        run(&command)
+    };
+    let ec = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
+    let ca = [&["req", "-x509", "-days", "2", "-subj", "/CN=farthing test authority"], &ec[..]].concat();
+    openssl(&[&ca[..], &["-keyout", &path("ca.key"), "-out", &path("ca.pem")]].concat());
+    let request = [&["req", "-subj", "/CN=localhost"], &ec[..]].concat();
+    openssl(&[&request[..], &["-keyout", &path("server.key"), "-out", &path("server.csr")]].concat());
+    std::fs::write(path("names"), "subjectAltName=DNS:localhost\n").expect("a file");
+    let sign = ["x509", "-req", "-days", "2", "-CAcreateserial", "-extfile", &path("names")].map(str::to_owned);
+    let sign: Vec<&str> = sign.iter().map(String::as_str).collect();
+    let files = [path("server.csr"), path("ca.pem"), path("ca.key"), path("server.pem")];
+    openssl(&[&sign[..], &["-in", &files[0], "-CA", &files[1], "-CAkey", &files[2], "-out", &files[3]]].concat());
     std::fs::write(path("password"), Postgres::PASSWORD).expect("a file");
     for name in ["server.pem", "server.key", "password"] {
         std::fs::set_permissions(path(name), std::fs::Permissions::from_mode(0o600)).expect("permissions");
