@@ -106,6 +106,12 @@ fn the_journal_balances_and_says_what_the_invoices_say() {
         let name = format!("^assets:receivable:{account}$");
         assert_eq!(balance(folder, &journal, &name, end), owed, "{customer}");
     }
+    // What one of them loads as its costs.
+    let costs = export(&["focus", "--customer", "c:2"]);
+    let issued = export(&["invoices", "--customer", "c:2"]);
+    assert!(column(&costs, "BillingAccountId").iter().all(|of| of == "c:2"), "{costs}");
+    assert_eq!(sum(&costs, "BilledCost"), sum(&issued, "due"));
+    assert_ne!(sum(&issued, "due"), 0);
     // At a month's end: February is earned and not invoiced; what was invoiced ahead is not earned.
     let accrual = export(&["accrual", "--day", "2024-02-29"]);
     assert_eq!(sum(&accrual, "accrued"), balance(folder, &journal, "assets:accrued", "2024-03-01"));

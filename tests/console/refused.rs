@@ -11,6 +11,7 @@ fn ask(browser: &mut Browser, route: &Route) -> Page {
     let query = match route.path {
         "/console/bill/line" => format!("?id={DRAFT}&line=1"),
         "/console/bill/export" => format!("?id={DRAFT}&format=json"),
+        "/console/export" => "?file=focus".to_owned(),
         path if path.starts_with("/console/bill/") || path == "/console/bill" => format!("?id={DRAFT}"),
         "/console/customer" => "?id=c-1".to_owned(),
         "/console/search" => "?q=c-1".to_owned(),

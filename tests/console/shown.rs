@@ -66,6 +66,9 @@ fn from_a_sign_in_to_an_event() {
     let lacking = audit.get(&invoice.link(&format!("/console/bill/export?id={number}&format=ubl&rules=xrechnung")));
     assert!(lacking.status == 409 && lacking.text().contains("write `vat_id` of the seller"), "{}", lacking.text());
     assert_eq!(lacking.link("/console/bill?"), format!("/console/bill?id={number}"), "the way back");
+    let costs = audit.get("/console/export?file=focus&customer=c-1");
+    assert!(costs.header("content-disposition").unwrap_or_default().contains("focus-c-1.csv"), "{costs:?}");
+    assert!(costs.body.starts_with("BilledCost,") && costs.body.contains(&number), "{}", costs.body);
     paid_credited_and_written_off(&mut anna, &number);
     let log = audit.get("/console/audit?collection=bill").text();
     assert!(log.contains("user:all@acme close bill") && log.contains("→ issued"), "{log}");

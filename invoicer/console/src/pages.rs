@@ -5,6 +5,7 @@ pub(crate) mod home;
 pub(crate) mod actions;
 pub(crate) mod bill;
 pub(crate) mod bills;
+pub(crate) mod export;
 pub(crate) mod line;
 
 mod chart;

@@ -43,6 +43,7 @@ fn table() -> Vec<Entry> {
         page("/console", EVERYBODY, pages::home::page),
         page("/console/bills", BILLS, pages::bills::page),
         action("/console/bills/approve", FINANCE, pages::bills::approve),
+        page("/console/export", BILLS, pages::export::file),
         page("/console/bill", BILLS, pages::bill::page),
         page("/console/bill/line", BILLS, pages::line::page),
         page("/console/bill/check", BILLS, pages::actions::check),

@@ -11,6 +11,7 @@
 // Reading order: what comes in, what EN 16931 makes of it, its two syntaxes, the rest.
 mod canonical;
 mod einvoice;
+pub mod focus;
 pub mod invoice;
 pub mod journal;
 pub mod language;

@@ -4,7 +4,7 @@ use super::access::Granted;
 use super::{Services, problem};
 use crate::ledger::{Filter, Invoice, Receivable, StoredBill, What};
 use documents::journal::{self, Booked, Entry};
-use documents::register;
+use documents::{focus, register};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use pricing::id::TenantId;
@@ -23,32 +23,40 @@ const PAGE: usize = 500;
 const BYTES_MAX: usize = 60 << 20;
 const CSV: &str = "text/csv; charset=utf-8; header=present";
 
+/// What a file is to hold.
+struct Asked {
+    /// First and last day.
+    days: RangeInclusive<Date>,
+    /// Only of this one; empty: of all.
+    customer: String,
+}
+
 #[async_trait]
 impl ExportService for Services {
     async fn invoices(&self, request: Request<v1::ExportDaysRequest>) -> Result<Response<v1::ExportResponse>, Status> {
         let Granted { tenant, .. } = self.access.granted(request.metadata(), Scope::Finance).await?;
-        let days = days(request.get_ref())?;
+        let asked = Asked::read(request.get_ref())?;
         let receivables = self.receivables(&tenant).await?;
         let mut out = register::COLUMNS.to_owned();
         let each = |number: &str, invoice: Invoice| {
             let left = receivables.get(number).map(Receivable::left);
             let (issued, row) = register::row(&invoice.canonical, left).map_err(|error| problem::document(&error))?;
-            if days.contains(&issued) {
+            if asked.days.contains(&issued) {
                 out.push_str(&row);
             }
             fits(&out)
         };
-        self.each_invoice(&tenant, each).await?;
+        self.each_invoice(&tenant, &asked.customer, each).await?;
         Ok(answer(out, CSV))
     }
 
     async fn lines(&self, request: Request<v1::ExportDaysRequest>) -> Result<Response<v1::ExportResponse>, Status> {
         let Granted { tenant, .. } = self.access.granted(request.metadata(), Scope::Finance).await?;
-        let days = days(request.get_ref())?;
+        let asked = Asked::read(request.get_ref())?;
         let mut out = String::new();
         let each = |_: &str, invoice: Invoice| {
             let (issued, _) = register::row(&invoice.canonical, None).map_err(|error| problem::document(&error))?;
-            if days.contains(&issued) {
+            if asked.days.contains(&issued) {
                 let csv = documents::csv(&invoice.canonical).map_err(|error| problem::document(&error))?;
                 // The row of names stands there once.
                 let rows = csv.split_once("\r\n").map_or("", |(_, rows)| rows);
@@ -56,15 +64,31 @@ impl ExportService for Services {
             }
             fits(&out)
         };
-        self.each_invoice(&tenant, each).await?;
+        self.each_invoice(&tenant, &asked.customer, each).await?;
+        Ok(answer(out, CSV))
+    }
+
+    async fn focus(&self, request: Request<v1::ExportDaysRequest>) -> Result<Response<v1::ExportResponse>, Status> {
+        let Granted { tenant, .. } = self.access.granted(request.metadata(), Scope::Finance).await?;
+        let asked = Asked::read(request.get_ref())?;
+        let mut out = focus::header();
+        let each = |_: &str, invoice: Invoice| {
+            let rows = focus::rows(&invoice.canonical, tenant.as_str());
+            let (issued, rows) = rows.map_err(|error| problem::document(&error))?;
+            if asked.days.contains(&issued) {
+                out.push_str(&rows);
+            }
+            fits(&out)
+        };
+        self.each_invoice(&tenant, &asked.customer, each).await?;
         Ok(answer(out, CSV))
     }
 
     async fn journal(&self, request: Request<v1::ExportDaysRequest>) -> Result<Response<v1::ExportResponse>, Status> {
         let Granted { tenant, .. } = self.access.granted(request.metadata(), Scope::Finance).await?;
-        let days = days(request.get_ref())?;
-        let mut transactions = self.transactions(&tenant).await?;
-        transactions.retain(|transaction| days.contains(&transaction.date));
+        let asked = Asked::read(request.get_ref())?;
+        let mut transactions = self.transactions(&tenant, &asked.customer).await?;
+        transactions.retain(|transaction| asked.days.contains(&transaction.date));
         let out = journal::write(transactions);
         fits(&out)?;
         Ok(answer(out, "text/plain; charset=utf-8"))
@@ -76,7 +100,7 @@ impl ExportService for Services {
     ) -> Result<Response<v1::ExportResponse>, Status> {
         let Granted { tenant, .. } = self.access.granted(request.metadata(), Scope::Finance).await?;
         let day = date("day", &request.get_ref().day)?;
-        let transactions = self.transactions(&tenant).await?;
+        let transactions = self.transactions(&tenant, "").await?;
         Ok(answer(register::accrual(day, &journal::accrual(&transactions, day)), CSV))
     }
 }
@@ -84,10 +108,11 @@ impl ExportService for Services {
 // === impl Services ===
 
 impl Services {
-    /// All issued documents, by their number, each once and few at a time.
+    /// All issued documents (of a customer, where one is named), by their number, each once and few at a time.
     async fn each_invoice(
         &self,
         tenant: &TenantId,
+        customer: &str,
         mut each: impl FnMut(&str, Invoice) -> Result<(), Problem> + Send,
     ) -> Result<(), Problem> {
         let mut filter = Filter::default();
@@ -96,7 +121,8 @@ impl Services {
             let page = page.map_err(|error| problem::ledger(&error))?;
             let is_last = page.len() < PAGE;
             filter.after = page.last().map(|invoice| invoice.id.clone());
-            for invoice in page {
+            let is_asked = |invoice: &Invoice| customer.is_empty() || invoice.bill.split('/').next() == Some(customer);
+            for invoice in page.into_iter().filter(|invoice| is_asked(&invoice.value)) {
                 each(&invoice.id, invoice.value)?;
             }
             if is_last {
@@ -120,7 +146,7 @@ impl Services {
         }
     }
 
-    async fn transactions(&self, tenant: &TenantId) -> Result<Vec<journal::Transaction>, Problem> {
+    async fn transactions(&self, tenant: &TenantId, customer: &str) -> Result<Vec<journal::Transaction>, Problem> {
         let receivables = self.receivables(tenant).await?;
         let mut transactions = Vec::new();
         let each = |number: &str, invoice: Invoice| {
@@ -129,7 +155,7 @@ impl Services {
             transactions.extend(journal::transactions(&booked).map_err(|error| problem::document(&error))?);
             Ok(())
         };
-        self.each_invoice(tenant, each).await?;
+        self.each_invoice(tenant, customer, each).await?;
         Ok(transactions)
     }
 }
@@ -152,10 +178,14 @@ fn entries(receivable: &Receivable) -> Vec<Entry> {
     receivable.entries.iter().filter_map(one).collect()
 }
 
-fn days(asked: &v1::ExportDaysRequest) -> Result<RangeInclusive<Date>, Problem> {
-    let from = if asked.from.is_empty() { Date::MIN } else { date("from", &asked.from)? };
-    let until = if asked.until.is_empty() { Date::MAX } else { date("until", &asked.until)? };
-    Ok(from..=until)
+// === impl Asked ===
+
+impl Asked {
+    fn read(asked: &v1::ExportDaysRequest) -> Result<Self, Problem> {
+        let from = if asked.from.is_empty() { Date::MIN } else { date("from", &asked.from)? };
+        let until = if asked.until.is_empty() { Date::MAX } else { date("until", &asked.until)? };
+        Ok(Self { days: from..=until, customer: asked.customer.clone() })
+    }
 }
 
 fn date(field: &str, text: &str) -> Result<Date, Problem> {

@@ -3,7 +3,7 @@
 use crate::answer::Answer;
 use crate::fields::link;
 use crate::html::{self, Page, Section};
-use crate::pages::customers;
+use crate::pages::{customers, export};
 use crate::visit::{Fault, Visit};
 use crate::words;
 use axum::http::StatusCode;
@@ -59,6 +59,7 @@ pub(crate) async fn page(visit: Visit) -> Result<Answer, Fault> {
     let body = html! {
         h1 { "Bills" }
         (filter(status, customer, month))
+        (export::form(customer))
         @if let Some(notice) = &notice { p.notice role="alert" { (notice) } }
         @if answer.invoices.is_empty() && notice.is_none() { p.calm { "No bills here." } }
         @if !answer.invoices.is_empty() { (listed(&visit, &answer.invoices, &known)) }

@@ -9,5 +9,6 @@ mod world;
 mod cases;
 mod csv;
 mod electronic;
+mod focus;
 mod judge;
 mod pages;
