@@ -12,3 +12,4 @@ mod electronic;
 mod focus;
 mod judge;
 mod pages;
+mod sums;
