@@ -28,7 +28,7 @@ const MISTAKES: [(&str, &str, &str, &str, &str); 8] = [
     ("Usage", "ChargeFrequency", "Often", "values", "ChargeFrequency"),
     ("Adjustment", "ChargeClass", "Repair", "values", "ChargeClass"),
     ("Credit", "ServiceSubcategory", "Other (Compute)", "values", "ServiceSubcategory"),
-    ("Purchase", "ListUnitPrice", "49.000000000000000000000001", "values", "ListUnitPrice"),
+    ("Purchase", "ListUnitPrice", "49.00000000000000000001", "values", "ListUnitPrice"),
     ("Tax", "SkuId", "base", "focus-validator", "SkuId-C-004-C"),
     ("Tax", "BillingCurrency", "EUX", "focus-validator", "BillingCurrency-C-006-M"),
     ("Usage", "ConsumedUnit", "", "focus-validator", "ConsumedUnit-C-006-C"),
