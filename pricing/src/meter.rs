@@ -45,6 +45,9 @@ pub struct Meter {
     pub group_by: Vec<Arc<str>>,
 }
 
+/// See [`Meter::gauge`].
+pub type Gauge<'a> = (&'a MeterId, &'a str, Option<&'a str>, &'a Filter, &'a [Arc<str>]);
+
 /// How the values of events fold into a quantity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -147,6 +150,12 @@ pub enum Error {
 // === impl Meter ===
 
 impl Meter {
+    /// What decides which levels it sees: all but the unit, which is applied when they are weighed. So levels outlive a
+    /// change of `per`, and of nothing else.
+    pub fn gauge(&self) -> Gauge<'_> {
+        (&self.id, self.event.as_ref(), self.value.as_deref(), &self.filter, self.group_by.as_slice())
+    }
+
     /// What an event says, its properties looked up by name.
     ///
     /// # Errors

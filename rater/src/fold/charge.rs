@@ -264,7 +264,7 @@ impl Customer {
             group: meter.group(|name| arrival.property(name)),
             level: reading.value().unwrap_or_default(),
         };
-        self.check_level(&change, arrival.moment(), (state, price, group))?;
+        self.check_level((&change, meter.as_ref()), arrival.moment(), (state, price, group))?;
         let quantity = state.meter(price, group).map(pricing::meter::State::quantity).unwrap_or_default();
         let charge = state.charge(price, group, quantity, |_| None).map_err(|error| error.to_string())?;
         let start = state.period.start;

@@ -29,7 +29,7 @@ pub(super) struct Customer {
     pub(super) is_bound: bool,
 }
 
-/// The level changes of one meter (by content), where-filter and group.
+/// The level changes of one meter (by content, whatever its unit), where-filter and group.
 #[derive(serde::Serialize, serde::Deserialize)]
 pub(super) struct LevelSeries {
     pub(super) meter: Arc<Meter>,

@@ -33,8 +33,9 @@ pub(super) struct Touch {
 
 /// Adds a change, unless it is there.
 pub(super) fn note(changes: &mut Vec<Change>, change: Change) {
-    let is_same =
-        |known: &Change| known.meter == change.meter && known.filter == change.filter && known.group == change.group;
+    let is_same = |known: &Change| {
+        known.meter.gauge() == change.meter.gauge() && known.filter == change.filter && known.group == change.group
+    };
     if !changes.iter().any(is_same) {
         changes.push(change);
     }
@@ -43,7 +44,7 @@ pub(super) fn note(changes: &mut Vec<Change>, change: Change) {
 /// Which series a price reads.
 pub(super) fn is_read_by(bound: &Bound, price: usize, meter: &Meter, filter: &Filter) -> bool {
     let priced = bound.plan.prices.get(price).filter(|priced| priced.is_weighted);
-    priced.is_some_and(|priced| *priced.meter == *meter) && bound.filter == *filter
+    priced.is_some_and(|priced| priced.meter.gauge() == meter.gauge()) && bound.filter == *filter
 }
 
 fn unit(meter: &Meter, share: Share) -> i64 {
@@ -57,8 +58,8 @@ fn unit(meter: &Meter, share: Share) -> i64 {
 
 impl Customer {
     fn levels_at(&self, meter: &Meter, filter: &Filter, group: &Group) -> Result<usize, usize> {
-        let key = (meter, filter, group);
-        self.levels.binary_search_by(|series| (&*series.meter, &series.filter, &series.group).cmp(&key))
+        let key = (meter.gauge(), filter, group);
+        self.levels.binary_search_by(|series| (series.meter.gauge(), &series.filter, &series.group).cmp(&key))
     }
 
     pub(super) fn levels(&self, meter: &Meter, filter: &Filter, group: &Group) -> Option<&Levels> {
@@ -136,14 +137,14 @@ impl Customer {
         }
     }
 
-    /// Checks that a period's quantity with the change is one, and can be priced.
+    /// Checks that a period's quantity with the change is one, by the price's own `meter`, and can be priced.
     pub(super) fn check_level(
         &self,
-        change: &Change,
+        (change, meter): (&Change, &Meter),
         moment: Moment<'_>,
         (state, price, group): (&period::State, usize, usize),
     ) -> Result<(), String> {
-        let (Period { start, end }, unit) = (state.period, unit(&change.meter, state.share()));
+        let (Period { start, end }, unit) = (state.period, unit(meter, state.share()));
         let empty = Levels::default();
         let levels = self.levels(&change.meter, &change.filter, &change.group).unwrap_or(&empty);
         let quantity =
@@ -184,9 +185,8 @@ impl Customer {
     ) -> Result<(), String> {
         let text = |error: pricing::number::Error| error.to_string();
         let empty = Levels::default();
-        let found = self.levels(&change.meter, &change.filter, &change.group).unwrap_or(&empty);
-        let unit = unit(&change.meter, share);
-        let quantity = found.weighted_with(moment, change.level, period.start, period.end, unit).map_err(text)?;
+        let found = self.levels_at(&change.meter, &change.filter, &change.group).ok();
+        let found = found.and_then(|at| self.levels.get(at)).map_or(&empty, |series| &series.levels);
         let Some(sub_state) = self.subscriptions.get_mut(sub) else { return Ok(()) };
         let bound = sub_state.term_index(period.start).and_then(|term| sub_state.bounds.get(term)).cloned();
         let Some(bound) = bound else { return Ok(()) };
@@ -194,6 +194,9 @@ impl Customer {
             if !is_read_by(&bound, price, &change.meter, &change.filter) {
                 continue;
             }
+            let Some(priced) = bound.plan.prices.get(price) else { continue };
+            let unit = unit(&priced.meter, share);
+            let quantity = found.weighted_with(moment, change.level, period.start, period.end, unit).map_err(text)?;
             let at = sub_state.begin(period, share).map_err(text)?;
             let Some(state) = sub_state.periods.get_mut(at) else { continue };
             let group = state.group_state(price, &change.group);
@@ -220,9 +223,9 @@ impl Customer {
         let Some(sub) = subscriptions.get_mut(sub) else { return };
         let bound = sub.term_index(period.start).and_then(|term| sub.bounds.get(term)).cloned();
         let Some(bound) = bound else { return };
-        for price in 0..bound.plan.prices.len() {
+        for (price, priced) in bound.plan.prices.iter().enumerate() {
             for series in levels.iter().filter(|series| is_read_by(&bound, price, &series.meter, &series.filter)) {
-                let weighed = series.levels.weighted(period.start, period.end, unit(&series.meter, share));
+                let weighed = series.levels.weighted(period.start, period.end, unit(&priced.meter, share));
                 if weighed.as_ref().is_ok_and(Quantity::is_zero) {
                     continue;
                 }

@@ -19,8 +19,9 @@ use std::sync::Arc;
 use storage::output::{Counters, EventPlace};
 use storage::shard::{Offset, Shard, ShardCount};
 
-/// 3 knows which levels periods begin with; who goes on from an older one would put out other rows than who folds anew.
-const VERSION: u32 = 3;
+/// 3 knows which levels periods begin with, 4 keeps a meter's levels when its unit changes; who goes on from an older one
+/// would put out other rows than who folds anew.
+const VERSION: u32 = 4;
 
 /// Frames, in the order in which they come.
 const HEAD: u8 = 1;

@@ -79,6 +79,26 @@ fn a_level_that_another_price_charges_is_kept_for_the_plan_to_come() {
 }
 
 #[test]
+fn a_level_outlives_another_unit_of_its_meter_and_each_period_weighs_it_in_its_own() {
+    let hourly = json!({
+        "id": "seats", "event": "seats", "aggregate": {"time_weighted": "hour"}, "value": "seats", "group_by": ["team"],
+    });
+    let price = json!({"id": "p-seats", "meter": "seats", "curve": {"per_unit": {"each": "1", "per": "1"}}});
+    let mut run = run(&catalog("bare", &[price], &[hourly]), false);
+    run.events(&[seats("1", "2026-01-11T00:00:00Z", "2")]);
+    run.fold = restored(&run.fold);
+    let january = run.tick("2026-02-01T01:00:00Z").manifests[0].clone();
+    assert_eq!(weighted(&january), quantity("1008"), "21 days of 24 hours");
+    let february = run.tick("2026-03-01T01:00:00Z").manifests[0].clone();
+    assert_eq!(weighted(&february), quantity("56"), "28 days");
+    run.events(&[seats("2", "2026-01-21T00:00:00Z", "3")]);
+    let mut again = run.tick("2026-03-01T02:00:00Z").manifests.clone();
+    again.sort_by_key(|manifest| manifest.period.start);
+    let again: Vec<_> = again.iter().map(weighted).collect();
+    assert_eq!(again, [quantity("1272"), quantity("84")], "late, in both");
+}
+
+#[test]
 fn a_late_level_that_no_price_takes_changes_closed_periods_that_price_it() {
     let mut run = run(&catalog("bare", &[], &[]), false);
     run.events(&[seats("1", "2026-01-11T00:00:00Z", "2")]);
