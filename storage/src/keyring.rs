@@ -67,6 +67,7 @@ pub struct Listed {
 /// All keys of the installation. Dropping it ends its refreshing.
 pub struct Keyring {
     books: Arc<dyn Books>,
+    log_time: ArcSwap<LogTime>,
     shared: Arc<Shared>,
     refresher: tokio::task::AbortHandle,
 }
@@ -94,6 +95,9 @@ pub enum Error {
 /// How often the books are asked whether anything changed.
 pub const REFRESH: Duration = Duration::from_secs(2);
 
+/// Says when a key is made or revoked, for the audit log.
+type LogTime = Box<dyn Fn() -> Instant + Send + Sync>;
+
 const COLLECTION: &str = "key";
 const INSTALLATION: &str = "installation";
 
@@ -110,6 +114,12 @@ struct Keys {
     revision: Option<u64>,
     installation: Option<Installation>,
     by_id: HashMap<String, Key>,
+}
+
+/// What of a tenant's key stands among its own documents, so that its own audit log has it.
+#[derive(Debug, serde::Serialize)]
+struct Shown {
+    scope: Scope,
 }
 
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
@@ -144,7 +154,14 @@ impl Keyring {
         let shared = Arc::new(Shared::default());
         shared.refresh(&*books).await?;
         let task = tokio::spawn(keep_fresh(Arc::clone(&shared), Arc::clone(&books)));
-        Ok(Self { books, shared, refresher: task.abort_handle() })
+        let log_time: LogTime = Box::new(Instant::default);
+        Ok(Self { books, log_time: ArcSwap::from_pointee(log_time), shared, refresher: task.abort_handle() })
+    }
+
+    /// Tells the audit log times of this clock from now on.
+    pub fn set_log_time(&self, log_time: impl Fn() -> Instant + Send + Sync + 'static) {
+        let log_time: LogTime = Box::new(log_time);
+        self.log_time.store(Arc::new(log_time));
     }
 
     /// Makes a key. Any number may be valid at once, so that one can be replaced without a gap.
@@ -152,8 +169,8 @@ impl Keyring {
     /// # Errors
     /// See [`Error`].
     pub async fn create(&self, tenant: Option<TenantId>, scope: Scope, who: &str) -> Result<Created, Error> {
-        let (created, put) = self.make(tenant, scope)?;
-        self.commit(who, "create key", vec![put]).await?;
+        let (created, puts) = self.make(tenant, scope)?;
+        self.commit(who, "create key", puts).await?;
         Ok(created)
     }
 
@@ -162,9 +179,10 @@ impl Keyring {
     /// # Errors
     /// See [`Error`].
     pub async fn create_first(&self, who: &str) -> Result<Option<Created>, Error> {
-        let (created, put) = self.make(None, Scope::Admin)?;
+        let (created, mut puts) = self.make(None, Scope::Admin)?;
         let mark = installation_put("first-key", format!("{{\"id\":\"{}\"}}", created.id));
-        match self.commit(who, "create first key", vec![mark, put]).await {
+        puts.insert(0, mark);
+        match self.commit(who, "create first key", puts).await {
             Ok(()) => Ok(Some(created)),
             Err(Error::Books(BooksError::Conflict { .. })) => Ok(None),
             Err(error) => Err(error),
@@ -179,8 +197,10 @@ impl Keyring {
         let not_found = || Error::NotFound { id: id.to_owned() };
         let key = document_key(COLLECTION, id);
         let found = self.books.get(&key).await?.ok_or_else(not_found)?;
-        let expect = Expect::Revision(found.revision);
-        self.commit(who, "revoke key", vec![Put { key, expect, body: None, tags: Vec::new(), audited: true }]).await
+        let Key { tenant, .. } = serde_json::from_str(&found.body).map_err(unusable)?;
+        let mut puts = vec![key_put(key, Expect::Revision(found.revision), None, tenant.is_none())];
+        puts.extend(tenant.map(|tenant| shown_put(tenant, id, Expect::Any, None)));
+        self.commit(who, "revoke key", puts).await
     }
 
     /// Reads the keys again if the books changed.
@@ -210,26 +230,21 @@ impl Keyring {
         digest.equals(&key.digest).then(|| Caller { key: id.to_owned(), tenant: key.tenant.clone(), scope: key.scope })
     }
 
-    fn make(&self, tenant: Option<TenantId>, scope: Scope) -> Result<(Created, Put), Error> {
+    fn make(&self, tenant: Option<TenantId>, scope: Scope) -> Result<(Created, Vec<Put>), Error> {
         let id = secret::random_hex::<8>().map_err(unusable)?;
         let key = format!("fk_{id}_{}", secret::random_hex::<32>().map_err(unusable)?);
         let keys = self.shared.keys.load();
         let digest = keys.installation.as_ref().and_then(|installation| installation.digest(&key));
         let digest = digest.ok_or_else(|| unusable("the installation has no secret"))?;
+        let shown = serde_json::to_string(&Shown { scope }).map_err(|error| unusable(&error))?;
+        let shown = tenant.clone().map(|tenant| shown_put(tenant, &id, Expect::Absent, Some(shown)));
         let body = serde_json::to_string(&Key { tenant, scope, digest }).map_err(|error| unusable(&error))?;
-        let put = Put {
-            key: document_key(COLLECTION, &id),
-            expect: Expect::Absent,
-            body: Some(body),
-            tags: Vec::new(),
-            audited: true,
-        };
-        Ok((Created { id, key }, put))
+        let put = key_put(document_key(COLLECTION, &id), Expect::Absent, Some(body), shown.is_none());
+        Ok((Created { id, key }, [put].into_iter().chain(shown).collect()))
     }
 
     async fn commit(&self, who: &str, action: &str, puts: Vec<Put>) -> Result<(), Error> {
-        // Keys are no part of what is billed: they have no place in log time.
-        let log_time = Instant::default();
+        let log_time = (self.log_time.load())();
         self.books.commit(Commit { who: who.to_owned(), action: action.to_owned(), log_time, puts }).await?;
         self.refresh().await
     }
@@ -264,6 +279,14 @@ async fn make_installation(books: &dyn Books) -> Result<(), Error> {
 fn installation_put(id: &str, body: String) -> Put {
     let (key, expect) = (document_key(INSTALLATION, id), Expect::Absent);
     Put { key, expect, body: Some(body), tags: Vec::new(), audited: false }
+}
+
+fn key_put(key: DocumentKey, expect: Expect, body: Option<String>, audited: bool) -> Put {
+    Put { key, expect, body, tags: Vec::new(), audited }
+}
+
+fn shown_put(tenant: TenantId, id: &str, expect: Expect, body: Option<String>) -> Put {
+    key_put(DocumentKey { tenant: Some(tenant), ..document_key(COLLECTION, id) }, expect, body, true)
 }
 
 fn document_key(collection: &str, id: &str) -> DocumentKey {

@@ -1,7 +1,7 @@
 //! Opening a log: its first records, whether it is the one that the books belong to, and which records may be written.
 
 use super::{Announcement, Error, Options, Publisher};
-use crate::ledger::{Draft, Ledger, LogIdentity};
+use crate::ledger::{Clock, Draft, Ledger, LogIdentity};
 use pricing::time::Instant;
 use std::time::Duration;
 use storage::log::{self, Log};
@@ -13,7 +13,7 @@ const RETRY: Duration = Duration::from_millis(100);
 
 /// Checks that log and books belong together and gives a new log its first records.
 pub(super) async fn open(ledger: &Ledger, log: &dyn Log, options: &Options) -> Result<(), Error> {
-    let identity = identity(ledger, log, options.log_key).await?;
+    let identity = identity(ledger, log, options).await?;
     if identity.shards != log.shards() {
         return Err(Error::Shards { found: log.shards().get(), expected: identity.shards.get() });
     }
@@ -68,19 +68,21 @@ pub async fn allow_records(ledger: &Ledger, log: &dyn Log, version: u8) -> Resul
         open_shard(log, shard, &found.value).await?;
         log.append(shard, vec![barrier.clone()]).await?;
     }
-    let mut draft = Draft::new("migrate", "allow records", Instant::default());
+    let clock = ledger.get::<Clock>(None, Clock::ID).await?;
+    let log_time = clock.map_or_else(Instant::default, |clock| clock.value.log_time);
+    let mut draft = Draft::new("migrate", "allow records", log_time);
     let identity = LogIdentity { record_version: version, ..found.value };
     draft.put(None, LogIdentity::ID, Some(found.revision), &identity)?;
     Ok(ledger.commit(draft).await?)
 }
 
 /// What the books say of their log; new books take this one, unless it tells of others.
-async fn identity(ledger: &Ledger, log: &dyn Log, key: [u8; 16]) -> Result<LogIdentity, Error> {
+async fn identity(ledger: &Ledger, log: &dyn Log, options: &Options) -> Result<LogIdentity, Error> {
     if let Some(identity) = ledger.get::<LogIdentity>(None, LogIdentity::ID).await? {
         return Ok(identity.value);
     }
     let record_version = record::version_newest();
-    let mut identity = LogIdentity { shards: log.shards(), key: hexadecimal(key), record_version };
+    let mut identity = LogIdentity { shards: log.shards(), key: hexadecimal(options.log_key), record_version };
     // A log that was begun already keeps its key: an earlier start may have come that far and not to the books.
     if let Some(Control::Open { shards, key, version, .. }) = first(log, Shard(0)).await? {
         identity = LogIdentity { shards, key, record_version: version.unwrap_or(VERSION_OLDEST) };
@@ -91,7 +93,8 @@ async fn identity(ledger: &Ledger, log: &dyn Log, key: [u8; 16]) -> Result<LogId
             return Err(Error::BooksLost { shard });
         }
     }
-    let mut draft = Draft::new("publisher", "open", Instant::default());
+    let begun = options.test_clock.unwrap_or_else(|| (options.wall)());
+    let mut draft = Draft::new("publisher", "open", begun);
     draft.put(None, LogIdentity::ID, None, &identity)?;
     ledger.commit(draft).await?;
     Ok(identity)

@@ -2,6 +2,7 @@
 
 use crate::config::{Config, Stage};
 use crate::failure::{Failure, Result};
+use crate::local::wall;
 use crate::output;
 use crate::system::backends::Backends;
 use crate::system::keys;
@@ -44,6 +45,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result {
     records(&mut backends, arguments.record_version).await?;
     if let Some(file) = &arguments.admin_key {
         let keyring = Keyring::open(backends.books().await?).await.map_err(Failure::refused)?;
+        keyring.set_log_time(wall);
         if file.as_os_str() == "-" {
             let made = keyring.create_first("migrate").await.map_err(Failure::refused)?;
             return output::line(made.map_or("keys: the first admin key was made before".to_owned(), |made| made.key));

@@ -1,9 +1,11 @@
 //! The installation's keyring, and its first admin key's file.
 
 use crate::failure::{Context, Failure, Result};
+use crate::local::wall;
 use async_trait::async_trait;
 use invoicer::services::{Key, Unavailable};
 use pricing::id::TenantId;
+use pricing::time::Instant;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -39,11 +41,17 @@ impl Keys {
     /// The books cannot be read, or the file not written.
     pub(super) async fn open(books: &Arc<dyn Books>, file: Option<&Path>) -> Result<Self> {
         let keyring = Keyring::open(books.clone()).await.map_err(Failure::refused)?;
+        keyring.set_log_time(wall);
         if let Some(file) = file {
             first_key(&keyring, file).await?;
         }
         let ring = Arc::new(keyring);
         Ok(Self { again: Arc::new(Again::new(Ring(ring.clone()))), ring })
+    }
+
+    /// Keys are made and revoked at log time from now on; before, it is the wall clock's.
+    pub(super) fn set_log_time(&self, log_time: impl Fn() -> Instant + Send + Sync + 'static) {
+        self.ring.set_log_time(log_time);
     }
 
     /// Whose key it is; none for one that is unknown or revoked.

@@ -95,6 +95,8 @@ impl Stages {
                 let keys = Keys::open(books, self.config.key_file.as_deref()).await?;
                 if self.config.stage.invoices() {
                     let invoicer = self.lead(books, &keys).await?;
+                    let publisher = invoicer.publisher().clone();
+                    keys.set_log_time(move || publisher.log_time());
                     if let Some(address) = &self.address {
                         let log_time = invoicer.publisher().log_time();
                         leader::announce(&Ledger::new(books.clone()), address, log_time).await?;

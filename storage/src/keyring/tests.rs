@@ -34,7 +34,7 @@ async fn a_key_opens_what_its_scope_covers_and_nothing_else_passes_for_it() {
     let secret = first.key.rsplit('_').next().unwrap();
     let written = format!(
         "{:?} {:?} {first:?} {ring:?}",
-        books.audit(&AuditQuery::all(None, 0, 100)).await,
+        books.audit(&AuditQuery::all(tenant().as_ref(), 0, 100)).await,
         books.list(&all_keys()).await
     );
     assert!(!written.contains(secret), "the secret is kept nowhere");
@@ -70,4 +70,25 @@ async fn a_key_that_was_revoked_elsewhere_is_refused_within_ten_seconds() {
     tokio::time::sleep(Duration::from_secs(9)).await;
     assert!(there.authenticate(&created.key).is_none());
     assert!(matches!(there.revoke(&created.id, "tester").await, Err(Error::NotFound { .. })));
+}
+
+#[tokio::test]
+async fn the_audit_log_of_a_tenant_tells_when_its_keys_were_made_and_revoked() {
+    let books = books();
+    let ring = Keyring::open(Arc::clone(&books)).await.unwrap();
+    let (made, over) = (Instant::from_nanos(7_000_000_000), Instant::from_nanos(9_000_000_000));
+    ring.set_log_time(move || made);
+    let key = ring.create(tenant(), Scope::Ingest, "founder").await.unwrap();
+    let first = ring.create_first("serve").await.unwrap().unwrap();
+    ring.set_log_time(move || over);
+    ring.revoke(&key.id, "keeper").await.unwrap();
+    let told = async |tenant: Option<TenantId>| {
+        let entries = books.audit(&AuditQuery::all(tenant.as_ref(), 0, 100)).await.unwrap();
+        let told = entries.into_iter().map(|entry| (entry.who, entry.action, entry.key.id, entry.log_time));
+        told.collect::<Vec<_>>()
+    };
+    let one = |who: &str, action: &str, id: &str, at| (who.to_owned(), action.to_owned(), id.to_owned(), at);
+    let (created, revoked) = (one("founder", "create key", &key.id, made), one("keeper", "revoke key", &key.id, over));
+    assert_eq!(told(tenant()).await, [created, revoked]);
+    assert_eq!(told(None).await, [one("serve", "create first key", &first.id, made)]);
 }
