@@ -292,6 +292,12 @@ impl Fold {
         self.ids.lost().map_or(Ok(()), |error| Err(error.clone().into()))
     }
 
+    /// Lets no event of a known tenant wait for its time, until a record sets that tenant's limits again. For records in
+    /// memory, whose log time stands still until all events are folded; no record says it, so no log is folded so.
+    pub fn wait_for_none(&mut self) {
+        self.tenants.iter_mut().for_each(|tenant| tenant.gate.wait_for_none());
+    }
+
     /// Says how much memory the ids may take, and where the rest goes. It shows in nothing that comes out.
     pub fn set_room(&mut self, room: Room) {
         self.ids.set_room(room);

@@ -148,3 +148,29 @@ fn a_port_that_is_taken_leaves_no_folder_behind() {
     assert!(said.err.contains(&format!("cannot listen on {address}")), "{}", said.err);
     assert!(!folder.0.path().join("data").exists());
 }
+
+#[test]
+fn offline_bills_count_every_event_and_of_two_under_one_id_the_first_in_the_file() {
+    use std::fmt::Write as _;
+    const EVENTS: u32 = 100_500;
+    let folder = Folder::new();
+    let catalog = folder.file("catalog.yaml", CATALOG);
+    let event = |id: &str, day: u32, tokens: u32| {
+        format!(
+            r#"{{"specversion":"1.0","id":"{id}","source":"s","type":"call","subject":"c-1","time":"2026-02-{day}T12:00:00Z","data":{{"tokens":"{tokens}"}}}}"#
+        )
+    };
+    let mut lines = format!("{}\n{}\n", event("twice", 25, 1_000_000), event("twice", 15, 3_000_000));
+    for id in 0..EVENTS {
+        writeln!(lines, "{}", event(&id.to_string(), 10 + id % 15, 1)).unwrap();
+    }
+    let events = folder.file("events.ndjson", &lines);
+    let said = folder.farthing(&["rate", "-f", &catalog, "--events", &events, "--period", "2026-02", "--json"]);
+    assert_eq!(said.code, 0, "{}", said.err);
+    assert!(said.err.contains("100,502 arrivals: 100501 charged"), "{}", said.err);
+    assert!(said.err.contains("1 rejected") && said.err.contains("the first one stands"), "{}", said.err);
+    let shown: serde_json::Value = serde_json::from_str(&said.out).unwrap();
+    let lines = shown["invoices"][0]["lines"].as_array().unwrap();
+    let used = lines.iter().filter_map(|line| line["quantity"].as_str()).map(|text| text.parse::<u32>().unwrap());
+    assert_eq!(used.sum::<u32>(), 1_000_000 + EVENTS);
+}

@@ -86,6 +86,8 @@ pub(super) const ANY: u64 = 0;
 const ONE_DAY: Span = Span::from_days(1);
 const PAST_MAX: Span = Span::from_days(KNOWN_DAYS_MAX - 90);
 const FUTURE_MAX: Span = Span::from_days(60);
+/// Nothing waits.
+const FOREVER: Span = Span::from_nanos(i64::MAX);
 
 /// Notes a version, and those before it that were never seen.
 pub(super) fn know(versions: &mut Vec<u64>, version: u64, hash: u64) {
@@ -133,7 +135,12 @@ impl Gate {
 
     /// The first moment whose events wait: from it on records may still change what is sold.
     pub(super) fn waits_from(&self, log_time: Instant) -> Instant {
-        log_time.plus(self.future)
+        if self.future == FOREVER { Instant::MAX } else { log_time.plus(self.future) }
+    }
+
+    /// No event waits from now on.
+    pub(super) fn wait_for_none(&mut self) {
+        self.future = FOREVER;
     }
 }
 

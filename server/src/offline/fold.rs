@@ -31,20 +31,28 @@ pub(crate) struct Totals {
 
 /// Folds all events, and closes every period that ends at or before `until`.
 ///
-/// There is no wall clock here, so nothing is too old or too new: the records say so with limits beyond all time. Log time
-/// stays before every subscription until the events are in, and then moves to `until` at once.
+/// There is no wall clock here, so nothing is too old or too new, and nothing is rejected because too much is kept. Log time
+/// stays before every subscription until the events are in, in the order of the file, and then moves to `until` at once.
 ///
 /// # Errors
 /// A broken line, or records that the fold refuses.
 pub(crate) fn fold(catalog: &Catalog, events: Events, until: Instant) -> Result<Totals> {
     let shards = ShardCount::new(1).ok_or_else(|| Failure::refused("no shards"))?;
-    let mut run = Run { fold: Fold::new(Shard(0), shards, rater::fold::Options::default()), totals: Totals::default() };
+    let unlimited = u64::MAX;
+    let options = rater::fold::Options {
+        parked_max: unlimited,
+        parked_bytes_max: unlimited,
+        waiting_max: unlimited,
+        waiting_bytes_max: unlimited,
+    };
+    let mut run = Run { fold: Fold::new(Shard(0), shards, options), totals: Totals::default() };
     run.control(&Control::Open { shard: Shard(0), shards, key: "0".repeat(32), version: None })?;
     let forever = Span::from_nanos(i64::MAX);
     let limits = Limits { past: forever, future: forever, grace: Span::ZERO };
     for control in declarations(catalog, super::declared_at(), limits) {
         run.control(&control)?;
     }
+    run.fold.wait_for_none();
     run.events(catalog.tenant(), events)?;
     run.control(&Control::Tick { time: until })?;
     // A Tick closes so many periods and no more.
