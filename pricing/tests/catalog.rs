@@ -363,6 +363,12 @@ fn a_changed_meter_is_a_new_version_of_its_plans() {
     let versions = &change.catalog.plans()["payg"].versions;
     assert_eq!(versions[0].meters["output_tokens"].value.as_deref(), Some("output_tokens"));
     assert_eq!(versions[1].meters["output_tokens"].value.as_deref(), Some("tokens"));
+    // Levels outlive another unit, and nothing else.
+    let seats = |rest: &str| format!("meters: [{{id: seats, event: seats, aggregate: time_weighted, {rest}}}]");
+    let base = apply(&empty(), &seats("value: n, per: day"), "2026-01-10").catalog;
+    let told = |rest: &str| story(&apply(&base, &seats(rest), "2026-02-01"));
+    assert_eq!(told("value: n, per: hour"), "~ meter seats\n    per: day → hour");
+    assert!(told("value: m, per: day").contains("levels as newly read begin at 0"));
 }
 
 #[test]

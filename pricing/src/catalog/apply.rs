@@ -10,6 +10,7 @@ use super::reader::Notes;
 use super::subscribe::Planner;
 use super::{Catalog, Entries, Options, check, describe, tree};
 use crate::id::{CustomerId, PlanId, SubscriptionId};
+use crate::meter::{Aggregate, Meter};
 use crate::plan::{PlanRef, PlanVersion};
 use crate::time::{Instant, Span};
 use std::collections::{BTreeMap, BTreeSet};
@@ -361,6 +362,7 @@ fn changed(action: Action, before: Option<Entity>, after: Entity) -> EntityChang
         if let (Entity::Plan(before), Entity::Plan(after)) = (before, &after) {
             details.extend(versions(before, after));
         }
+        details.extend(levels(before, &after));
     }
     if let Entity::Subscription(after) = &after {
         let before = match &before {
@@ -370,6 +372,23 @@ fn changed(action: Action, before: Option<Entity>, after: Entity) -> EntityChang
         details.extend(describe::timeline(before, &after.timeline));
     }
     EntityChange { action, before, after, details }
+}
+
+/// Levels belong to what a meter reads and to which events are the subscription's.
+fn levels(before: &Entity, after: &Entity) -> Option<String> {
+    let is_weighted = |meter: &Meter| matches!(meter.aggregate, Aggregate::TimeWeighted(_));
+    let whose = match (before, after) {
+        (Entity::Meter(before), Entity::Meter(after))
+            if is_weighted(before) && is_weighted(after) && before.gauge() != after.gauge() =>
+        {
+            "as newly read"
+        }
+        (Entity::Subscription(before), Entity::Subscription(after)) if before.filter != after.filter => {
+            "of time_weighted meters"
+        }
+        _ => return None,
+    };
+    Some(format!("levels {whose} begin at 0: send those in force again once this applies"))
 }
 
 fn versions(before: &Plan, after: &Plan) -> Option<String> {
