@@ -94,6 +94,10 @@ fn curl_cloud_events() {
         (200, &json!(0), &json!("data.tokens")),
         "{said}"
     );
+    let (code, said) = curl(&server, "application/cloudevents+json", &[], &event("g", r#""many""#));
+    let rejected = &said["rejected"][0];
+    assert_eq!((code, &rejected["code"]), (200, &json!("VALUE_NOT_DECIMAL")), "{said}");
+    assert_eq!(rejected["field"], "data.tokens", "as the sender calls it");
     let (code, said) = curl(&server, "application/cloudevents+json", &[], "{");
     assert_eq!((code, &said["rejected"][0]["code"]), (200, &json!("EVENT_MALFORMED")), "{said}");
 }

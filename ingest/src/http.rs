@@ -93,6 +93,8 @@ fn read(headers: &HeaderMap, body: &Bytes, limits: &Limits) -> Result<Vec<Result
 fn to_json(answer: &IngestResponse) -> Response {
     let rejected = answer.rejected.iter().map(|rejection| {
         let proto::v1::Rejection { index, code, field, message } = rejection;
+        // A CloudEvent has its properties in `data`.
+        let field = field.strip_prefix("properties").map_or_else(|| field.clone(), |name| format!("data{name}"));
         serde_json::json!({"index": index, "code": code, "field": field, "message": message})
     });
     let rejected: Vec<_> = rejected.collect();
