@@ -13,6 +13,7 @@
 //! | `webhook` `webhook_secret` `webhook_lane` `delivery` | | | see [`crate::webhooks`] |
 //! | `outbox` | none | sequence | control records that are not yet all in the log |
 //! | `clock` `log` `cursor` `leader` | none | fixed | log time; the log's shards and key; how far manifests were read; where the invoicer that leads is reached |
+//! | `skip` | none | `SHARD/OFFSET` | that a record of the log is stepped over, and why |
 //!
 //! Changes are optimistic: a put names the revision it was made from, and a [`books::Error::Conflict`] means to read and
 //! decide again.
@@ -27,7 +28,7 @@ pub use catalog::Loaded;
 pub(crate) use catalog::{desk, desk_of};
 pub use kinds::{
     Basis, BasisPeriod, Clock, CreditBasis, Cursor, Invoice, LogIdentity, Outbox, RecordVersion, Rendering, Series,
-    Tenant,
+    Skip, Tenant,
 };
 pub use receivable::{CreditNote, Entry, Receivable, Standing, What};
 

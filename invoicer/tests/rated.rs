@@ -7,6 +7,7 @@ mod support;
 use invoicer::Invoicer;
 use proto::v1;
 use proto::v1::admin_service_server::AdminService as _;
+use proto::v1::audit_service_server::AuditService as _;
 use std::sync::Arc;
 use storage::log::Log as _;
 use storage::record::{Control, Record, decode};
@@ -117,7 +118,7 @@ async fn what_a_damaged_record_said_is_restated_when_it_is_skipped() {
         async || services.status(call("root", v1::StatusRequest {})).await.unwrap().into_inner().shards.remove(0);
     let skip = async |offset: u64| {
         let reason = "bit rot".to_owned();
-        services.skip(call("root", v1::SkipRequest { shard: 0, offset, reason })).await
+        services.skip(call("root", v1::SkipRequest { shard: 0, offset, reason, force: false })).await
     };
     for Offset(offset) in offsets {
         while shard().await.stored_next < offset || shard().await.halted.is_empty() {
@@ -194,4 +195,28 @@ async fn a_price_of_another_kind_than_the_plans_adds_up() {
     assert!(has("c-2/EUR/2026-03-01T00:00:00Z issued 14.00"), "{summary:?}");
     assert!(has("c-3/EUR/2026-03-01T00:00:00Z issued 21.00"), "{summary:?}");
     assert_eq!(system.check().await.findings, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_record_that_nobody_halted_at_is_not_skipped_unless_a_person_insists_and_the_audit_log_says_who_and_why() {
+    let world = World::new(ShardCount::new(1).unwrap());
+    let halts = Arc::new(Halts::default());
+    let invoicer = Invoicer::start(parts(&world, &halts), options("2026-01-01T00:00:00Z")).await.unwrap();
+    let skip = async |reason: &str, force: bool| {
+        let asked = v1::SkipRequest { shard: 0, offset: 0, reason: reason.to_owned(), force };
+        invoicer.services().skip(call("root", asked)).await
+    };
+    // No rater runs: the shard stands at its first record, which is sound.
+    let refused = skip("a hunch", false).await.unwrap_err();
+    assert!(refused.message().contains("can be read"), "{refused}");
+    *halts.0.lock().unwrap() = Some("it is damaged".to_owned());
+    skip("bit rot", false).await.unwrap();
+    *halts.0.lock().unwrap() = None;
+    skip("the rater says so", true).await.unwrap();
+    let asked =
+        v1::ListAuditRequest { installation: true, collection: "skip".to_owned(), ..v1::ListAuditRequest::default() };
+    let listed = invoicer.services().list(call("root", asked)).await.unwrap().into_inner().entries;
+    let told: Vec<_> = listed.iter().map(|entry| (entry.who.as_str(), entry.document.as_str())).collect();
+    assert_eq!(told, [("root", "0/0"), ("root", "0/0")]);
+    assert!(listed[0].after.contains("the rater says so") && listed[1].after.contains("bit rot"), "{listed:?}");
 }

@@ -161,6 +161,8 @@ codes! {
     LogUnavailable = "LOG_UNAVAILABLE" UNAVAILABLE,
     /// It is not known whether the log took the events.
     LogUncertain = "LOG_UNCERTAIN" UNAVAILABLE,
+    /// Log time stands still, so that events could only wait for it; nothing was written.
+    LogTimeStands = "LOG_TIME_STANDS" UNAVAILABLE,
     /// The server is shutting down.
     ShuttingDown = "SHUTTING_DOWN" UNAVAILABLE,
 
@@ -250,7 +252,7 @@ codes! {
     ClockStuck = "CLOCK_STUCK" CONFLICT,
     /// A shard of the log stands, and with it what waits for it.
     ShardHalted = "SHARD_HALTED" CONFLICT,
-    /// The shard does not stand at the record that is to be stepped over.
+    /// The shard does not stand at the record that is to be stepped over, or nothing is known to be wrong with it.
     SkipRefused = "SKIP_REFUSED" CONFLICT,
     /// Somebody else changed the same at the same moment.
     Conflict = "CONFLICT" UNAVAILABLE,

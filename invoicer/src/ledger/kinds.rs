@@ -27,6 +27,17 @@ pub struct RecordVersion {
     pub version: u64,
 }
 
+/// That a record of the log is stepped over.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Skip {
+    /// The record's shard.
+    pub shard: Shard,
+    /// The record.
+    pub offset: Offset,
+    /// Why, in the words of who ordered it.
+    pub reason: String,
+}
+
 /// Records that are not yet all in the log.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Outbox {
@@ -220,6 +231,10 @@ impl Kind for Tenant {
 impl Kind for RecordVersion {
     const COLLECTION: &'static str = "record";
     const AUDITED: bool = false;
+}
+
+impl Kind for Skip {
+    const COLLECTION: &'static str = "skip";
 }
 
 impl Kind for Outbox {

@@ -2,7 +2,7 @@
 
 use super::access::{self, Key};
 use super::{Services, problem, words};
-use crate::ledger::{self, Draft, Filter, Tenant};
+use crate::ledger::{self, Draft, Filter, Skip, Tenant};
 use crate::publisher::{self, Announcement, Target};
 use pricing::id::TenantId;
 use pricing::time::Instant;
@@ -12,7 +12,8 @@ use proto::v1;
 use proto::v1::admin_service_server::AdminService;
 use storage::charges::Boundary;
 use storage::keyring::{Caller, Scope};
-use storage::record::Control;
+use storage::log;
+use storage::record::{self, Control};
 use storage::shard::{Offset, Shard};
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status, async_trait};
@@ -115,8 +116,13 @@ impl AdminService for Services {
         }
         let offset = Offset(asked.offset);
         self.stands(shard, offset).await?;
+        self.is_in_the_way(shard, offset, asked.force).await?;
         let mut turn = self.publisher.turn().await.map_err(|error| problem::publisher(&error))?;
-        let draft = Draft::new(&caller.key, "skip", turn.log_time());
+        let mut draft = Draft::new(&caller.key, "skip", turn.log_time());
+        let (id, order) = (format!("{shard}/{offset}"), Skip { shard, offset, reason: asked.reason.clone() });
+        let known = self.ledger.get::<Skip>(None, &id).await.map_err(|error| problem::ledger(&error))?;
+        let written = draft.put(None, &id, known.map(|known| known.revision), &order);
+        written.map_err(|error| problem::ledger(&error))?;
         let restated = self.restated(shard, turn.log_time()).await.map_err(|error| problem::ledger(&error))?;
         let restated = publisher::pieces(restated).into_iter().map(|records| Control::Restate { offset, records });
         let skip = Control::Skip { offset, reason: asked.reason };
@@ -172,6 +178,27 @@ impl Services {
         let message = format!(
             "shard {shard} does not stand at {offset}: it {stands}; only the record at which a shard stands can be \
              stepped over, see `farthing status`"
+        );
+        Err(Problem::conflict(Code::SkipRefused, message))
+    }
+
+    /// Refuses to step over a record that can be read, while nothing says that the shard halted at it: raters in other
+    /// processes may fold it any moment. Some that can be read halt a shard none the less, so a person may insist.
+    async fn is_in_the_way(&self, shard: Shard, offset: Offset, force: bool) -> Result<(), Problem> {
+        if force || self.shards.halted(shard).is_some() {
+            return Ok(());
+        }
+        let is_read = match self.publisher.log().read(shard, offset, 1).await {
+            Ok(entries) => entries.first().is_some_and(|entry| record::decode(&entry.record).is_ok()),
+            Err(log::Error::Damaged { .. }) => false,
+            Err(error) => return Err(problem::log(&error)),
+        };
+        if !is_read {
+            return Ok(());
+        }
+        let message = format!(
+            "the record at {offset} of shard {shard} can be read, and no rater is known to have halted at it; where a \
+             rater's log says that it has, order it with `force`"
         );
         Err(Problem::conflict(Code::SkipRefused, message))
     }

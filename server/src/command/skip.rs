@@ -24,6 +24,9 @@ pub(crate) struct Arguments {
     /// Why, for the auditor.
     #[arg(long)]
     reason: String,
+    /// Also a record that can be read, when a rater's log says that it halted there (raters in other processes).
+    #[arg(long)]
+    force: bool,
     #[command(flatten)]
     format: Format,
     #[command(flatten)]
@@ -31,8 +34,8 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> Result {
-    let Arguments { shard, offset, reason, format, connection } = arguments;
-    let request = v1::SkipRequest { shard: shard.into(), offset, reason };
+    let Arguments { shard, offset, reason, force, format, connection } = arguments;
+    let request = v1::SkipRequest { shard: shard.into(), offset, reason, force };
     answer(Client::connect(&connection).await?.admin().skip(request).await)?;
     if format.json {
         return output::json(&serde_json::json!({"shard": shard, "offset": offset, "skipped": true}));
