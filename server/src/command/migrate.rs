@@ -5,6 +5,7 @@ use crate::failure::{Failure, Result};
 use crate::local::wall;
 use crate::output;
 use crate::system::backends::Backends;
+use crate::local::wall;
 use crate::system::keys;
 use clap::Args;
 use invoicer::ledger::Ledger;
