@@ -2,7 +2,7 @@
 
 use crate::access::{Authenticator, Credentials};
 use crate::batcher::{Batcher, Failure, Ticket};
-use crate::catalogs::Catalogs;
+use crate::catalogs::{Catalogs, Compiled};
 use crate::cloudevents;
 use crate::health::Health;
 use crate::intake::{Draft, Intake, Refusal, SentTime};
@@ -12,7 +12,7 @@ use crate::room::{Call, Full, Room, Rooms};
 use crate::stats::Stats;
 use crate::wire::{Malformed, Request};
 use pricing::id::TenantId;
-use pricing::time::Instant;
+use pricing::time::{Instant, Span};
 use proto::code::Code;
 use proto::status::Problem;
 use proto::v1::IngestResponse;
@@ -42,11 +42,19 @@ pub struct Parts {
 pub trait Clock: Send + Sync + 'static {
     /// Now.
     fn now(&self) -> Instant;
+
+    /// How far log time is known to have come; none where nothing is known, or where this clock is log time.
+    fn log_time(&self) -> Option<Instant> {
+        None
+    }
 }
 
 /// The machine's clock.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct WallClock;
+
+/// So far may log time be behind with every tenant, be its `future` shorter: Ticks and news of them take seconds.
+const BEHIND_MAX: Span = Span::from_seconds(60);
 
 pub(crate) struct Core {
     pub(crate) options: Options,
@@ -180,7 +188,7 @@ impl Core {
             let (id, source, customer) = (event.id, event.source, event.customer);
             intake.event(Draft { id, source, event_type: event.event_type, customer, time });
         }
-        self.submit(tenant, intake, room, request.sequence(), catalog.events_per_second)
+        self.submit(tenant, intake, room, request.sequence(), &catalog)
     }
 
     fn submit_events(
@@ -211,7 +219,7 @@ impl Core {
                 }
             }
         }
-        self.submit(tenant, intake, room, 0, catalog.events_per_second)
+        self.submit(tenant, intake, room, 0, &catalog)
     }
 
     fn submit(
@@ -220,8 +228,10 @@ impl Core {
         intake: Intake<'_>,
         room: Room,
         sequence: u64,
-        per_second: u64,
+        catalog: &Compiled,
     ) -> Result<Submitted, Problem> {
+        self.expect_log_time(catalog.future)?;
+        let per_second = catalog.events_per_second;
         let now = tokio::time::Instant::now();
         self.buckets.take(tenant, intake.count(), per_second, now).map_err(|retry_after| {
             let message = format!(
@@ -234,6 +244,21 @@ impl Core {
         let accepted = u32::try_from(staged.count()).unwrap_or(u32::MAX);
         let ticket = (accepted > 0).then(|| self.batcher.submit(tenant, &staged, room));
         Ok(Submitted { ticket, response: IngestResponse { accepted, rejected, sequence } })
+    }
+
+    /// Refuses events of now that could only wait for log time: while it stands, ever more would, and what comes over the
+    /// limit of those that wait is rejected, for all that it was acknowledged.
+    fn expect_log_time(&self, future: Span) -> Result<(), Problem> {
+        let Some(log_time) = self.parts.clock.log_time() else { return Ok(()) };
+        let behind = self.parts.clock.now().since(log_time);
+        if behind <= future.max(BEHIND_MAX) {
+            return Ok(());
+        }
+        let message = format!(
+            "log time stands at {log_time}, {behind} behind the clock: events of now could only wait for it, so none are \
+             taken; send these again later, and see whether an invoicer leads and reaches the books"
+        );
+        Err(Problem::unavailable(Code::LogTimeStands, self.options.retry_after, message))
     }
 
     async fn answer(

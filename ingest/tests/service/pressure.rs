@@ -62,6 +62,26 @@ async fn a_log_that_refuses_makes_ingest_unavailable() {
 }
 
 #[tokio::test]
+async fn while_log_time_stands_nothing_is_taken_that_could_only_wait_for_it() {
+    let mut system = start(Options::default()).await;
+    system.log.open();
+    let mut send = async |id: &str| {
+        let sent = system.client.ingest(with_key("acme-ingest", request(0, vec![event(id, "c-1", "1")]))).await;
+        sent.map(|answer| answer.into_inner().accepted)
+    };
+    let behind = |seconds: i64| system.books.behind.store(seconds, std::sync::atomic::Ordering::SeqCst);
+    // The tenant's `future` is 5 minutes: up to there the fold takes events of now at once.
+    behind(300);
+    assert_eq!(send("a").await.unwrap(), 1);
+    behind(301);
+    assert_eq!(told(&send("b").await.unwrap_err()), (Code::Unavailable, "LOG_TIME_STANDS".to_owned(), true));
+    behind(0);
+    assert_eq!(send("b").await.unwrap(), 1);
+    let ids: Vec<_> = system.log.events().into_iter().map(|seen| seen.id).collect();
+    assert_eq!(ids, ["a", "b"]);
+}
+
+#[tokio::test]
 async fn a_stream_keeps_its_bound_in_flight() {
     let options = Options { stream_requests_max: 3, appends_max: 100, linger: Duration::ZERO, ..Options::default() };
     let System { log, mut client, .. } = start(options).await;

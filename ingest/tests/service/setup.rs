@@ -11,7 +11,7 @@ use proto::status::Problem;
 use proto::v1;
 use proto::v1::ingest_service_client::IngestServiceClient;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use storage::again::{Again, Look};
 use storage::keyring::{Caller, Scope};
@@ -148,6 +148,18 @@ pub(crate) struct Books {
     known: Mutex<Vec<String>>,
     pub(crate) looks: AtomicUsize,
     pub(crate) is_away: AtomicBool,
+    /// How far log time is behind, in seconds.
+    pub(crate) behind: AtomicI64,
+}
+
+impl ingest::Clock for Looked {
+    fn now(&self) -> Instant {
+        Instant::from_parts(NOW_SECONDS, 0).unwrap()
+    }
+
+    fn log_time(&self) -> Option<Instant> {
+        Instant::from_parts(NOW_SECONDS - self.0.behind.load(Ordering::SeqCst), 0)
+    }
 }
 
 /// Shares them with the service.
@@ -157,7 +169,8 @@ impl Books {
     fn new(catalogs: &Arc<Catalogs>) -> Self {
         let (made, known, declared) = (Mutex::default(), Mutex::default(), Mutex::default());
         let (looks, is_away) = (AtomicUsize::new(0), AtomicBool::new(false));
-        Self { catalogs: catalogs.clone(), made, declared, known, looks, is_away }
+        let behind = AtomicI64::new(0);
+        Self { catalogs: catalogs.clone(), made, declared, known, looks, is_away, behind }
     }
 }
 
@@ -219,7 +232,7 @@ pub(crate) async fn start_empty(options: Options) -> System {
         keys: Arc::new(move |key: &str| caller(&asked, key)),
         catalogs,
         again: Arc::new(Again::new(Looked(books.clone()))),
-        clock: Arc::new(|| Instant::from_parts(NOW_SECONDS, 0).unwrap()),
+        clock: Arc::new(Looked(books.clone())),
     };
     let ingest = Ingest::start(options, parts);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

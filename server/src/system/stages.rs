@@ -22,13 +22,13 @@ use invoicer::publisher;
 use invoicer::webhooks::Outside;
 use pricing::time::Instant;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 use storage::again::{Again, Look};
 use storage::books::Books;
 use storage::charges::Charges;
 use storage::log::Log;
 use storage::shard::Offset;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 /// What the stages of a process work with.
@@ -50,7 +50,13 @@ struct Pictures {
     catalogs: web::Refresh,
 }
 
-/// How often ingest looks whether a catalog changed.
+/// Says how far log time is; none where nobody knows.
+type LogTime = Box<dyn Fn() -> Option<Instant> + Send + Sync>;
+
+/// The wall clock, beside log time.
+struct ReceiptClock(LogTime);
+
+/// How often ingest looks whether a catalog changed, or log time moved.
 const CATALOGS_EVERY: Duration = Duration::from_secs(1);
 /// How often a test system's ingest looks at log time.
 const CLOCK_EVERY: Duration = Duration::from_millis(50);
@@ -209,28 +215,49 @@ impl Stages {
         }
     }
 
-    /// What stamps events without a time: log time in a test system, so that runs repeat.
+    /// What stamps events without a time, and tells how far log time is: in a test system both are log time, so that runs
+    /// repeat.
     async fn receipt_clock(&self, books: &Arc<dyn Books>, tasks: &mut JoinSet<()>) -> Result<Arc<dyn ingest::Clock>> {
-        if self.config.test_clock.is_none() {
-            return Ok(Arc::new(ingest::WallClock));
-        }
-        if let Some(invoicer) = self.state.invoicer.get() {
-            let publisher = invoicer.publisher().clone();
-            return Ok(Arc::new(move || publisher.log_time()));
-        }
-        let ledger = Ledger::new(books.clone());
-        let read = ledger.get::<Clock>(None, Clock::ID).await.map_err(Failure::refused)?;
-        let log_time = Arc::new(AtomicI64::new(read.map_or(0, |clock| clock.value.log_time.nanos())));
-        let shown = log_time.clone();
-        tasks.spawn(async move {
-            loop {
-                tokio::time::sleep(CLOCK_EVERY).await;
-                if let Ok(Some(clock)) = ledger.get::<Clock>(None, Clock::ID).await {
-                    log_time.store(clock.value.log_time.nanos(), Ordering::Relaxed);
-                }
+        let is_test = self.config.test_clock.is_some();
+        let log_time: LogTime = match self.state.invoicer.get() {
+            Some(invoicer) => {
+                let publisher = invoicer.publisher().clone();
+                Box::new(move || Some(publisher.log_time()))
             }
-        });
-        Ok(Arc::new(move || Instant::from_nanos(shown.load(Ordering::Relaxed))))
+            None => {
+                follow_clock(Ledger::new(books.clone()), if is_test { CLOCK_EVERY } else { CATALOGS_EVERY }, tasks)
+                    .await?
+            }
+        };
+        if is_test {
+            return Ok(Arc::new(move || log_time().unwrap_or_default()));
+        }
+        Ok(Arc::new(ReceiptClock(log_time)))
+    }
+}
+
+/// Log time as the books tell it, read again and again; none where nobody wrote it yet.
+async fn follow_clock(ledger: Ledger, every: Duration, tasks: &mut JoinSet<()>) -> Result<LogTime> {
+    let read = ledger.get::<Clock>(None, Clock::ID).await.map_err(Failure::refused)?;
+    let (sender, shown) = watch::channel(read.map(|clock| clock.value.log_time));
+    tasks.spawn(async move {
+        loop {
+            tokio::time::sleep(every).await;
+            if let Ok(Some(clock)) = ledger.get::<Clock>(None, Clock::ID).await {
+                sender.send_replace(Some(clock.value.log_time));
+            }
+        }
+    });
+    Ok(Box::new(move || *shown.borrow()))
+}
+
+impl ingest::Clock for ReceiptClock {
+    fn now(&self) -> Instant {
+        wall()
+    }
+
+    fn log_time(&self) -> Option<Instant> {
+        (self.0)()
     }
 }
 
