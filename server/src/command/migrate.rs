@@ -5,7 +5,6 @@ use crate::failure::{Failure, Result};
 use crate::local::wall;
 use crate::output;
 use crate::system::backends::Backends;
-use crate::local::wall;
 use crate::system::keys;
 use clap::Args;
 use invoicer::ledger::Ledger;
