@@ -112,7 +112,7 @@ fn nothing_that_was_promised_can_go_unnoticed() {
     assert_eq!(broken_by(&|set| message(set, "Event").field[0].r#type = Some(12)), 1, "text becomes bytes");
     assert_eq!(broken_by(&|set| message(set, "IngestRequest").field[0].label = Some(1)), 1, "a list becomes one");
     let gone = |set: &mut FileDescriptorSet| {
-        set.file.iter_mut().for_each(|file| file.message_type.retain(|message| message.name() != "Rejection"))
+        set.file.iter_mut().for_each(|file| file.message_type.retain(|message| message.name() != "Rejection"));
     };
     assert_eq!(broken_by(&gone), 5, "a message with four fields goes");
     let calls = |set: &mut FileDescriptorSet| {
