@@ -57,11 +57,13 @@ async function until(words) {
 }
 async function filtered(fields) {
   await way("Bills");
+  // Not the form that exports files, which is folded away below it.
+  const form = page.locator("form.filter:not(details form)");
   for (const [label, value] of Object.entries(fields)) {
-    const field = page.locator("form.filter").getByLabel(label);
+    const field = form.getByLabel(label);
     await ((await field.evaluate((one) => one.tagName)) === "SELECT" ? field.selectOption(value) : field.fill(value));
   }
-  await page.locator("form.filter").getByRole("button").click();
+  await form.getByRole("button").click();
 }
 
 try {
