@@ -14,8 +14,7 @@ use std::collections::BTreeMap;
 use storage::charges::{self, Charge, Charges, ExplainQuery, PeriodKey};
 use storage::output::{ChargeRow, Manifest, Sum};
 use storage::shard::Offset;
-use storage::wide::Wide;
-use storage::wide::merge_rows;
+use storage::wide::{Wide, merge_rows};
 
 /// Charges that are opened at once.
 const PAGE: usize = 10_000;

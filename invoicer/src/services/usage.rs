@@ -96,9 +96,13 @@ impl UsageService for Services {
         self.must_know(&query.tenant, Kind::Subscription, query.period.subscription.as_str()).await?;
         let read = |error: storage::charges::Error| problem::charges(&error);
         let now = self.publisher.log_time();
-        let desk = self.desk_of(&query.tenant, &query.period.customer).await?;
-        let keys = (query.records == (Offset(0)..Offset(u64::MAX))).then(|| query.period.clone());
-        let running = self.running(&query.tenant, &desk, keys, now).await?;
+        // What a bill was made from has all of its levels: only the whole period may lack some.
+        let is_whole = query.records == (Offset(0)..Offset(u64::MAX));
+        let desk = if is_whole { Some(self.desk_of(&query.tenant, &query.period.customer).await?) } else { None };
+        let running = match &desk {
+            Some(desk) => self.running(&query.tenant, desk, [query.period.clone()], now).await?,
+            None => Vec::new(),
+        };
         let mut charges = self.charges.explain(&query).await.map_err(read)?;
         if charges.is_empty() && asked.page_token.is_empty() {
             self.must_be_priced(&query.tenant, &asked).await?;

@@ -1,7 +1,7 @@
 //! `farthing usage`: what was used.
 
 use super::invoices::Shown;
-use crate::client::{Client, Connection, answer, instant_text, pages, timestamp};
+use crate::client::{Client, Connection, PAGE, answer, instant_text, pages, timestamp};
 use crate::failure::{Failure, Result};
 use crate::local::{grouped, local, moment};
 use crate::output::{self, Format, Grid};
@@ -149,7 +149,7 @@ async fn outcomes(client: &Client, arguments: Arguments) -> Result {
     let request = v1::OutcomesRequest {
         customer: arguments.customer.unwrap_or_default(),
         kinds: arguments.kind,
-        page_size: 1000,
+        page_size: PAGE,
         page_token: String::new(),
     };
     let filtered = !request.customer.is_empty() || !request.kinds.is_empty();
